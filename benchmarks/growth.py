@@ -7,7 +7,8 @@ quantity: images, pixels, or the input of the networks. Everything runs the code
 and `s4mi train`: their cache, batches, loop and checks, with their defaults.
 
 Short times are the minimum of several, after a warm-up that starts threads and processes. The search for
-near-duplicates compares all pairs of images, so it grows quadratically, and should be small compared with the rest.
+near-duplicates compares all pairs of so few images, so it grows quadratically, and should be small compared with the
+rest; `rows.py` is for very many.
 """
 
 import argparse

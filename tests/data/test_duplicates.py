@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dctn
 
-from s4mi.data import duplicates, similar_hashes
+from s4mi.data import candidates, duplicates, similar_hashes
 from s4mi.data.duplicates import MIN_CORRELATION, DuplicatePair, correlation, near_duplicates
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.sources.synthetic import draw_cells, draw_lesions
@@ -79,6 +79,31 @@ def test_blocks_find_what_comparing_every_pair_finds(count: int, block: int, par
         assert [(pair.first, pair.second) for pair in near_duplicates(thumbnails, parts=part_of)] == naive
 
 
+def test_of_many_images_sketches_leave_out_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = [thumbnail(change(image)) for image in LESIONS[:10] for change in CHANGES.values()]
+    thumbnails = np.stack([*map(thumbnail, LESIONS), *changed])
+    expected = near_duplicates(thumbnails)
+    assert len(expected) > 200
+    monkeypatch.setattr(duplicates, "NORMALISED_IMAGES", 8)
+    assert near_duplicates(thumbnails) == expected
+
+
+def test_of_too_many_similar_pairs_the_most_similar_are_looked_at_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thumbnails = np.stack(
+        [thumbnail(change(image)) for image in LESIONS[:10] for change in (np.asarray, *CHANGES.values())]
+    )
+    everything = near_duplicates(thumbnails)
+    monkeypatch.setattr(duplicates, "ALWAYS_LOOKED_AT", 20)
+    monkeypatch.setattr(duplicates, "LOOKED_AT_PER_IMAGE", 1)
+    said: list[str] = []
+    found = near_duplicates(thumbnails, limited=said.append)
+    assert len(found) == 80 < len(everything)
+    assert min(pair.similarity for pair in found) >= sorted(pair.similarity for pair in everything)[-81]
+    assert said == [f"{len(everything)} pairs of images look alike; only the 80 most similar were compared closely"]
+
+
 def test_an_image_is_a_duplicate_of_itself_and_a_single_colour_of_the_same_colour() -> None:
     assert near_duplicates(np.stack([thumbnail(LESIONS[0])] * 2)) == [DuplicatePair(0, 1, pytest.approx(1.0))]  # type: ignore[arg-type]
     flat = [np.full((32, 32, 3), value, dtype=np.uint8) for value in (7, 7, 90)]
@@ -133,4 +158,4 @@ def test_signatures_leave_out_no_pair_that_thumbnails_would_find() -> None:
     bits = np.array([np.frombuffer(describe(one).signature, dtype=np.uint8) for one in looks])
     for i, j in itertools.combinations(range(len(looks)), 2):
         if correlation(looks[i], looks[j]) >= MIN_CORRELATION:
-            assert duplicates._alike(bits, np.array([[i, j]]))[0]
+            assert candidates.alike(bits, np.array([[i, j]]))[0]

@@ -98,6 +98,7 @@ def check(
     backbone: str | None = None,
     weights: str = "imagenet",
     distance: float = 0.03,
+    cache: StrPath | None = None,
     progress: bool | StepCallback = True,
 ) -> CheckOutput:
     """Decode every image and mask of a data set and list what is wrong, with file, line and a hint.
@@ -108,6 +109,8 @@ def check(
         backbone: timm network that also finds near-duplicates by its features; None for none.
         weights: weights of that network: imagenet, none, or a file.
         distance: greatest cosine distance of near-duplicates, in [0, 1].
+        cache: folder where hashes, thumbnails and the pairs that were compared are kept for other commands; None: that
+            of runs.
         progress: True shows a bar (terminal, notebook); a function is called with what is done, done and total.
 
     Raises:
@@ -115,10 +118,12 @@ def check(
     """
     with quiet(), step_progress(progress) as step:
         from s4mi.data.checks.check import check_path
+        from s4mi.data.loading.default_cache import default_cache
 
         reports: Sequence[CheckReport] = check_path(
-            as_path(path), duplicates=duplicates, progress=lambda done, total: step("decoding", done, total)
-        )
+            as_path(path), duplicates=duplicates, cache=default_cache() if cache is None else as_path(cache),
+            progress=lambda done, total: step("decoding", done, total),
+        )  # fmt: skip
         if backbone is not None:
             reports = [_with_near_duplicates(one, backbone, weights, distance, step) for one in reports]
     return CheckOutput(tuple(reports))

@@ -46,12 +46,18 @@ def check(
         typer.Option("--distance", min=0, max=1, help="Maximum cosine distance between features of similar images."),
     ] = 0.03,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache", help="Folder where thumbnails and compared pairs are kept for split; by default that of runs."
+        ),
+    ] = None,
 ) -> None:
     """Decode all files; report statistics and problems, with file, line and hint. Exit with status 1 on errors."""
     from s4mi.api.checks import check as check_data
 
     reports = check_data(
-        path, duplicates=duplicates, backbone=embeddings or None, weights=weights, distance=distance
+        path, duplicates=duplicates, backbone=embeddings or None, weights=weights, distance=distance, cache=cache
     ).reports
     errors, warnings = (sum(report.count(severity) for report in reports) for severity in ("error", "warning"))
     if as_json:

@@ -2,9 +2,9 @@
 
     hash        64 bits of a grey 32 × 32 thumbnail (`thumbnails`)
     candidates  all pairs whose hashes differ in at most `MAX_HASH_DISTANCE` bits (`similar_hashes`), and signatures in
-                at most `MAX_SIGNATURE_DISTANCE`
+                at most `MAX_SIGNATURE_DISTANCE` (`candidates`)
     verified    pairs of similar colour whose thumbnails, normalised by local mean and contrast, have a correlation of
-                at least `MIN_CORRELATION`
+                at least `MIN_CORRELATION`; of many candidates, `sketches` leave out those that cannot have it
     second look the fine structure of the images themselves, which are read again for these pairs (`second_look`)
 
 Copies that were rotated, mirrored, or cropped by more than about 1 % on each side are not found reliably.
@@ -17,23 +17,22 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.candidates import Pairs, Wanted, candidate_pairs
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.parallel import in_threads
-from s4mi.data.similar_hashes import Pairs, similar_pairs
+from s4mi.data.sketches import sketches_of
 from s4mi.data.thumbnails import Thumbnails, in_memory, normalised
+from s4mi.formatting import plural
 
-MAX_HASH_DISTANCE = 10
 MIN_CORRELATION = 0.88
-"""Both thresholds let pass what the second look shall judge: nearly all copies, those cropped by 1 % included, and few
-different images. Rates by modality are in docs/explanation/leakage.md."""
+"""This and the thresholds of `candidates` let pass what the second look shall judge: nearly all copies, those cropped
+by 1 % included, and few different images. Rates by modality are in docs/explanation/leakage.md."""
 LOOKS = 1024
 """Pairs that take the second look at a time, in threads."""
-MAX_COLOUR_DIFFERENCE = 25
-"""Greatest difference between the means of a channel, in grey levels."""
-MAX_SIGNATURE_DISTANCE = 40
-"""Of 128 bits. A pair of the least correlation differs in 20 ± 4, unrelated images in 64 ± 6."""
 NORMALISED_IMAGES = 16_384
-"""Maximum number of normalised thumbnails kept in memory, at 11 KiB each."""
+"""Maximum number of normalised thumbnails kept in memory, at 11 KiB each; of more images, sketches are made first."""
+ALWAYS_LOOKED_AT, LOOKED_AT_PER_IMAGE = 50_000, 2
+"""Similar pairs that take the second look, however many there are: the most similar ones."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,20 @@ class DuplicatePair:
     similarity: float
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A pair of similar thumbnails, and whether the second look found the same image."""
+
+    pair: DuplicatePair
+    same: bool
+
+
 def near_duplicates(
     thumbnails: Thumbnails | NDArray[np.uint8],
     *,
     parts: Sequence[Hashable] | None = None,
     same: Callable[[int, int], bool] = lambda *_: True,
+    limited: Callable[[str], None] = lambda _: None,
 ) -> list[DuplicatePair]:
     """Find all pairs of near-duplicates among images, in ascending order.
 
@@ -57,24 +65,62 @@ def near_duplicates(
         thumbnails: also as an (N, 32, 32, 3) array.
         parts: part of the split of each image, to search only for pairs across parts; None: all pairs.
         same: second look at a pair of similar thumbnails.
+        limited: told what was left out, if there are too many pairs for all of them.
     """
     if not isinstance(thumbnails, Thumbnails):
         thumbnails = in_memory(thumbnails)
+    wanted: Wanted | None = None
+    if parts is not None:
+        part_of = np.unique([str(part) for part in parts], return_inverse=True)[1]
+        wanted = lambda first, second: part_of[first] != part_of[second]  # noqa: E731
+    judged = judged_pairs(thumbnails, wanted=wanted, same=same, limited=limited)
+    return sorted((one.pair for one in judged if one.same), key=lambda pair: (pair.first, pair.second))
+
+
+def judged_pairs(
+    thumbnails: Thumbnails,
+    *,
+    wanted: Wanted | None,
+    same: Callable[[int, int], bool],
+    limited: Callable[[str], None] = lambda _: None,
+) -> Iterator[Judged]:
+    """Yield all pairs of images with similar thumbnails, each with the verdict of the second look.
+
+    Args:
+        wanted: which pairs matter; None: all. same, limited: as in `near_duplicates`.
+    """
+    candidates = candidate_pairs(thumbnails, wanted, limited)
+    images = np.unique(candidates)
+    if len(images) > NORMALISED_IMAGES:
+        candidates = candidates[sketches_of(thumbnails, images.tolist()).may_correlate(candidates, MIN_CORRELATION)]
+    similar = _similar(thumbnails, candidates)
+    most = max(ALWAYS_LOOKED_AT, LOOKED_AT_PER_IMAGE * len(thumbnails))
+    if len(similar) > most:
+        limited(
+            f"{plural(len(similar), 'pair')} of images look alike; only the {most} most similar were compared closely"
+        )
+        similar = sorted(sorted(similar, key=lambda pair: -pair.similarity)[:most], key=lambda pair: pair.first)
+    for start in range(0, len(similar), LOOKS):
+        some = similar[start : start + LOOKS]
+        verdicts = in_threads(lambda n, some=some: same(some[n].first, some[n].second), len(some))  # type: ignore[misc]
+        yield from (Judged(pair, verdict) for pair, verdict in zip(some, verdicts, strict=True))
+
+
+def _similar(thumbnails: Thumbnails, candidates: Pairs) -> list[DuplicatePair]:
+    """Return the candidates whose thumbnails correlate enough."""
     looks = lru_cache(NORMALISED_IMAGES)(lambda number: _look(thumbnails.pixels(number)))
-    duplicates: list[DuplicatePair] = []
-    for candidates in _candidates(thumbnails, parts):
-        # Candidates grow with the square of the number of images: normalise once per image, not once per pair.
-        numbers = np.unique(candidates).tolist()
+    similar = []
+    for start in range(0, len(candidates), LOOKS):
+        some = candidates[start : start + LOOKS]
+        # Candidates may grow with the square of the number of images: normalise once per image, not once per pair.
+        numbers = np.unique(some).tolist()
         for _ in in_threads(lambda n, numbers=numbers: looks(numbers[n]), len(numbers)):  # type: ignore[misc]
             pass
-        similar = []
-        for first, second in candidates.tolist():
+        for first, second in some.tolist():
             similarity = _correlation(looks(first), looks(second))
             if similarity >= MIN_CORRELATION:
                 similar.append(DuplicatePair(first, second, similarity))
-        verdicts = in_threads(lambda n, similar=similar: same(similar[n].first, similar[n].second), len(similar))  # type: ignore[misc]
-        duplicates.extend([pair for pair, verdict in zip(similar, verdicts, strict=True) if verdict])
-    return sorted(duplicates, key=lambda pair: (pair.first, pair.second))
+    return similar
 
 
 def correlation(one: Pixels, other: Pixels) -> float:
@@ -105,36 +151,3 @@ def _correlation(one: _Look, other: _Look) -> float:
     if norm < 1:
         return float(np.abs(one.pixels.astype(int) - other.pixels).max() <= 2)
     return float((one.normalised * other.normalised).sum() / norm)
-
-
-def _candidates(thumbnails: Thumbnails, parts: Sequence[Hashable] | None) -> Iterator[Pairs]:
-    """Yield pairs with similar hashes and colours, of different parts, `LOOKS` at a time.
-
-    Saving and brightening explain the difference of mean colours; blurred fundus images differ by more.
-    """
-    part_of = None if parts is None else np.unique([str(part) for part in parts], return_inverse=True)[1]
-    colours = thumbnails.colours
-    waiting: list[Pairs] = []
-    count = 0
-    for pairs in similar_pairs(thumbnails.hashes, MAX_HASH_DISTANCE):
-        first, second = pairs.T
-        chosen = np.abs(colours[first] - colours[second]).max(axis=1, initial=0) <= MAX_COLOUR_DIFFERENCE
-        if part_of is not None:
-            chosen &= part_of[first] != part_of[second]
-        chosen[chosen] = _alike(thumbnails.signatures, pairs[chosen])
-        waiting.append(pairs[chosen])
-        count += len(waiting[-1])
-        if count >= LOOKS:
-            together = np.concatenate(waiting)
-            full = count - count % LOOKS
-            yield from (together[start : start + LOOKS] for start in range(0, full, LOOKS))
-            waiting, count = [together[full:]], count - full
-    if count:
-        yield np.concatenate(waiting)
-
-
-def _alike(signatures: NDArray[np.uint8], pairs: Pairs) -> NDArray[np.bool_]:
-    """Whether signatures differ in few bits, or one is of an image without structure, which the thumbnails decide."""
-    one, other = signatures[pairs[:, 0]], signatures[pairs[:, 1]]
-    few = np.bitwise_count(one ^ other).sum(axis=1) <= MAX_SIGNATURE_DISTANCE
-    return np.asarray(few | ~one.any(axis=1) | ~other.any(axis=1))

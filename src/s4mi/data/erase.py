@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from s4mi.data.annotations.journal import forget_images
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
+from s4mi.data.loading.judged_store import JudgedStore
+from s4mi.data.loading.mask_shares import forget_mask_shares
 from s4mi.data.loading.thumbnail_store import forget_thumbnails
 from s4mi.data.manifest import read_manifest
 from s4mi.data.row import MANIFEST_NAME
@@ -189,6 +191,8 @@ def erase_from_cache(folder: Path, cache: Path, plan: ErasurePlan) -> None:
         if (cache / name).is_dir():
             shutil.rmtree(cache / name)
     forget_thumbnails(cache, plan.digests)
+    forget_mask_shares(cache, plan.digests)
+    JudgedStore(cache).forget(plan.digests)
     if (cache / DATABASE_NAME).is_file():
         names = [str(folder / name) for name in plan.files] + list(plan.outside)
         names += [str((folder / name).resolve()) for name in plan.files]

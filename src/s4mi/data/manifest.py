@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from s4mi.data.cyclic_garbage import no_cyclic_garbage
 from s4mi.data.label_cells import label_cell, read_label_cell
 from s4mi.data.manifest_table import read_manifest_table
 from s4mi.data.names import existing_file
@@ -63,7 +64,8 @@ def read_manifest(
     """
     table = read_manifest_table(folder, file=file, spec_file=spec_file)
     if table is not None:
-        return Manifest(folder, table.spec, tuple(table.rows)), []
+        with no_cyclic_garbage():
+            return Manifest(folder, table.spec, tuple(table.rows)), []
     return read_row_by_row(folder, file=file, spec_file=spec_file)
 
 

@@ -48,7 +48,7 @@ class SecondLook:
         """
         self._detail = lru_cache(KEPT)(lambda number: detail(read(number)))
         self._vectors = lru_cache(KEPT)(self._quick_vectors)
-        self._sample = tuple(np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)).tolist())
+        self._sample = sample_of(count)
         self._lock = Lock()
         self._total: Structure | None = None
         self._members: frozenset[int] = frozenset()
@@ -105,6 +105,11 @@ class SecondLook:
                 continue
             members.add(number)
         return total, frozenset(members)
+
+
+def sample_of(count: int) -> tuple[int, ...]:
+    """Return the numbers of the images whose mean is what a set of `count` images shares."""
+    return tuple(np.unique(np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)).tolist())
 
 
 def different_pairs(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:

@@ -29,6 +29,8 @@ SAMPLE = 256
 COMPARED, LOOKED_UP, JOINED = 3.5, 8.0, 25.0
 """Nanoseconds of one pair when all are compared, of a look-up of one hash, and of a pair found by a block: measured."""
 MASKS_AT_A_TIME = 16
+BLOCKS = (3, 4)
+"""Numbers of blocks that are weighed against each other."""
 
 Pairs = NDArray[np.int64]
 """(P, 2) numbers of hashes, the smaller first."""
@@ -57,12 +59,23 @@ class _Block:
 
 def similar_pairs(hashes: NDArray[np.uint64], most: int) -> Iterator[Pairs]:
     """Yield every pair of (N,) hashes that differ in at most `most` bits, in portions of no particular order."""
-    costs = {count: _cost(hashes, _layout(count, most)) for count in (3, 4) if len(hashes)}
-    fewest = min(costs, key=lambda count: costs[count], default=0)
-    if costs and costs[fewest] < COMPARED * len(hashes) ** 2 / 2:
-        yield from _by_blocks(hashes, most, _layout(fewest, most))
+    cost, count = _cheapest(hashes, most)
+    if cost < COMPARED * len(hashes) ** 2 / 2:
+        yield from _by_blocks(hashes, most, _layout(count, most))
     else:
         yield from _all_pairs(hashes, most)
+
+
+def search_cost(hashes: NDArray[np.uint64], most: int) -> float:
+    """Nanoseconds that `similar_pairs` takes, estimated by a sample."""
+    return min(_cheapest(hashes, most)[0], COMPARED * len(hashes) ** 2 / 2)
+
+
+def _cheapest(hashes: NDArray[np.uint64], most: int) -> tuple[float, int]:
+    """Return the cost of a search by blocks, and the number of blocks that makes it cheapest."""
+    if not len(hashes):
+        return math.inf, 0
+    return min((_cost(hashes, _layout(count, most)), count) for count in BLOCKS)
 
 
 def _layout(count: int, most: int) -> list[tuple[int, int, int]]:

@@ -12,12 +12,13 @@ kept only where it is at most a tenth of the file: smaller images are read again
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.formats.intensity import Pixels
+from s4mi.data.formats.intensity import Intensity, Pixels
 
 THUMBNAIL_SIZE = 32
 """Side of a thumbnail in pixels."""
@@ -50,15 +51,25 @@ class Description:
     signature: bytes = bytes(SIGNATURE_BYTES)
 
 
+ImageFile = tuple[Path, Intensity]
+"""An image file, and the rule by which it is read."""
+
+
 @dataclass(frozen=True)
 class Thumbnails:
-    """Hashes (N,) uint64, mean colours (N, 3) float32 and signatures (N, 16) uint8 of images, and the (32, 32, 3)
-    thumbnail of each on demand."""
+    """What near-duplicates among N images are found by.
+
+    Attributes:
+        hashes, colours, signatures: (N,) uint64, (N, 3) float32 and (N, 16) uint8.
+        pixels: returns the (32, 32, 3) thumbnail of an image.
+        file: returns the file that another process can read the thumbnail of an image from; None: it is at hand.
+    """
 
     hashes: NDArray[np.uint64]
     colours: NDArray[np.float32]
     signatures: NDArray[np.uint8]
     pixels: Callable[[int], Pixels]
+    file: Callable[[int], ImageFile | None] = lambda _: None
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -67,8 +78,9 @@ class Thumbnails:
         """Return those of some images, in the given order."""
         chosen = np.asarray(numbers, dtype=np.int64)
         return Thumbnails(
-            self.hashes[chosen], self.colours[chosen], self.signatures[chosen], lambda n: self.pixels(int(chosen[n]))
-        )
+            self.hashes[chosen], self.colours[chosen], self.signatures[chosen], lambda n: self.pixels(int(chosen[n])),
+            lambda n: self.file(int(chosen[n])),
+        )  # fmt: skip
 
     def followed_by(self, other: "Thumbnails") -> "Thumbnails":
         """Return these and those of other images after them."""
@@ -78,6 +90,7 @@ class Thumbnails:
             np.concatenate([self.colours, other.colours]),
             np.concatenate([self.signatures, other.signatures]),
             lambda n: self.pixels(n) if n < count else other.pixels(n - count),
+            lambda n: self.file(n) if n < count else other.file(n - count),
         )
 
 
@@ -114,12 +127,16 @@ def normalised(image: Pixels) -> NDArray[np.float64]:
     return np.asarray((difference - difference.mean()) / contrast, dtype=np.float64)
 
 
-def thumbnails_of(descriptions: Sequence[Description], pixels: Callable[[int], Pixels]) -> Thumbnails:
+def thumbnails_of(
+    descriptions: Sequence[Description],
+    pixels: Callable[[int], Pixels],
+    file: Callable[[int], ImageFile | None] = lambda _: None,
+) -> Thumbnails:
     """Return the thumbnails with these descriptions."""
     hashes = np.fromiter((one.hash for one in descriptions), dtype=np.uint64, count=len(descriptions))
     colours = np.array([one.colour for one in descriptions], dtype=np.float32).reshape(-1, 3)
     signatures = np.frombuffer(b"".join(one.signature for one in descriptions), dtype=np.uint8)
-    return Thumbnails(hashes, colours, signatures.reshape(-1, SIGNATURE_BYTES), pixels)
+    return Thumbnails(hashes, colours, signatures.reshape(-1, SIGNATURE_BYTES), pixels, file)
 
 
 def in_memory(array: NDArray[np.uint8]) -> Thumbnails:

@@ -9,7 +9,9 @@ import numpy as np
 
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.loading.default_cache import default_cache
-from s4mi.data.loading.thumbnail_store import dataset_thumbnails
+from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
+from s4mi.data.loading.mask_shares import MaskShares
+from s4mi.data.loading.thumbnail_store import dataset_digests, thumbnails_with, writing_thumbnails
 from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_parallel
@@ -25,6 +27,7 @@ from s4mi.data.splits.stratification import strata_of
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
+from s4mi.records.atomic import make_private
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called with a description of the current work, the number of finished items and their total."""
@@ -75,16 +78,16 @@ def split_dataset(
     kind = _kind(manifest, kind)
     if division is None:
         division = SplitMethod("official" if manifest.official else "random", seed=seed, test_seed=test_seed)
-    foreground = _foreground(manifest, partial(progress, "reading masks")) if kind == "segmentation" else None
+    cache = cache or default_cache()
+    foreground = _foreground(manifest, cache, partial(progress, "reading masks")) if kind == "segmentation" else None
     basis = base_version(manifest, kind, division, foreground=foreground)
     budget = LabelBudget() if count_validation else None
     whole = make_split(
         manifest, kind, method=division, fraction_seed=seed, foreground=foreground, base=basis, budget=budget
     )
-    digests, thumbnails = dataset_thumbnails(
-        manifest, cache or default_cache(), progress=partial(progress, "reading images")
-    )
-    leaks = find_leaks(manifest, whole, digests=digests, thumbnails=thumbnails)
+    digests = dataset_digests(manifest, cache)
+    thumbnails = partial(thumbnails_with, manifest, cache, digests, progress=partial(progress, "reading images"))
+    leaks = find_leaks(manifest, whole, digests=digests, thumbnails=thumbnails, cache=cache)
     refuse_leaks(leaks, manifest, allowed=allow_leakage, option="--allow-leakage")
     strata = strata_of(manifest, kind, foreground)
     order = label_order(manifest, kind, strata, train=whole.train, seed=seed)
@@ -116,18 +119,27 @@ def _kind(manifest: Manifest, kind: TaskKind | None) -> TaskKind:
     return kind or tasks[0]
 
 
-def _foreground(manifest: Manifest, progress: Callable[[int, int], None]) -> list[float]:
+def _foreground(manifest: Manifest, cache: Path, progress: Callable[[int, int], None]) -> list[float]:
     """Return each row's foreground share at the mask's own resolution, as in the decode cache; 0 without a mask."""
-    masks = [row.mask for row in manifest.rows if row.mask is not None]
+    numbers = [number for number, row in enumerate(manifest.rows) if row.mask is not None]
+    masks = [mask for row in manifest.rows if (mask := row.mask) is not None]
+    kept = MaskShares(cache, manifest.spec.mask_values)
+    with writing_thumbnails(cache):
+        make_private(cache)
+        digests = FileHashes(cache / DATABASE_NAME).of(masks)
+        shares = kept.read(masks, digests)
+    missing = [place for place, share in enumerate(shares) if share is None]
     work = partial(_share, mask_values=manifest.spec.mask_values)
-    shares = iter(in_parallel(work, masks, progress=progress))
+    for place, share in zip(missing, in_parallel(work, [masks[n] for n in missing], progress=progress), strict=True):
+        if isinstance(share, str):
+            row = manifest.rows[numbers[place]]
+            raise S4miError(f"{manifest.folder / row.location}: mask {masks[place].name!r} {share}")
+        shares[place] = share
+    known = [share or 0.0 for share in shares]
+    with writing_thumbnails(cache):
+        kept.add([masks[n] for n in missing], [digests[n] for n in missing], [known[n] for n in missing])
     foreground = np.zeros(len(manifest.rows))
-    for number, row in enumerate(manifest.rows):
-        if row.mask is not None:
-            share = next(shares)
-            if isinstance(share, str):
-                raise S4miError(f"{manifest.folder / row.location}: mask {row.mask.name!r} {share}")
-            foreground[number] = share
+    foreground[numbers] = known
     return foreground.tolist()
 
 

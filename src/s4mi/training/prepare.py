@@ -135,7 +135,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     )
     if division.kind == "official" and lacks_val(manifest.rows) and budget is None:
         log.warning("%s", NO_VAL)
-    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
+    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails, cache=config.data.cache)
     _check_leaks(config, manifest, leaks)
     classes = manifest.spec.classes_of(kind)
     if not config.method.unlabelled:
@@ -173,7 +173,7 @@ def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callabl
     if config.split.kind == "file" and config.split.file is not None:
         parts = read_parts(config.split.file, manifest)
     split = Split(**parts, labelled=(), hash=hash_of(manifest, parts, ()))
-    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails)
+    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails, cache=config.data.cache)
     _check_leaks(config, manifest, leaks)
     classes = config.method.own_classes
     kind: TaskKind = "segmentation" if classes else "multiclass"

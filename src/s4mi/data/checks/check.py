@@ -76,11 +76,15 @@ class CheckReport:
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def check_path(path: Path, *, duplicates: bool = True, progress: ProgressCallback | None = None) -> list[CheckReport]:
+def check_path(
+    path: Path, *, duplicates: bool = True, cache: Path | None = None, progress: ProgressCallback | None = None
+) -> list[CheckReport]:
     """Check a data set folder, every data set folder in a folder, or a plain folder or table.
 
     Args:
         duplicates: whether to search for duplicates and near-duplicates.
+        cache: folder of caches, where hashes and thumbnails of data sets, and what was compared, are kept for other
+            commands; None: nowhere.
         progress: called with the number of decoded images of a folder, and their total.
 
     Raises:
@@ -95,9 +99,9 @@ def check_path(path: Path, *, duplicates: bool = True, progress: ProgressCallbac
         raise S4miError(f"{path}: neither a folder nor a table ({', '.join(TABLE_SUFFIXES)}); pass one of them")
     progress = progress or (lambda *_: None)
     if _is_dataset(path):
-        return [_check_dataset(path, progress, duplicates=duplicates)]
+        return [_check_dataset(path, progress, duplicates=duplicates, cache=cache)]
     members = sorted(folder for folder in path.iterdir() if _is_dataset(folder)) if path.is_dir() else []
-    return [_check_dataset(folder, progress, duplicates=duplicates) for folder in members] or [
+    return [_check_dataset(folder, progress, duplicates=duplicates, cache=cache) for folder in members] or [
         _check_plain(path.resolve(), progress, duplicates=duplicates)
     ]
 
@@ -106,18 +110,18 @@ def _is_dataset(folder: Path) -> bool:
     return (folder / SPEC_NAME).is_file() or (folder / MANIFEST_NAME).is_file()
 
 
-def _check_dataset(folder: Path, progress: ProgressCallback, *, duplicates: bool) -> CheckReport:
+def _check_dataset(folder: Path, progress: ProgressCallback, *, duplicates: bool, cache: Path | None) -> CheckReport:
     manifest, findings = read_manifest(folder)
     if manifest is None:
         return CheckReport(folder, "unreadable data set", folder.name, None, tuple(findings))
     spec, root = manifest.spec, (folder / manifest.spec.root).resolve()
     encoding = FileEncoding(spec.mask_values, spec.classes, spec.rule)
-    scan = scan_dataset(manifest.rows, root, locate=_in_manifest, encoding=encoding, progress=progress)
+    scan = scan_dataset(manifest.rows, root, locate=_in_manifest, encoding=encoding, progress=progress, cache=cache)
     summary = summarise(scan.rows, spec.classes, mask_classes=spec.mask_classes)
     findings = [
         *findings,
         *_spec_findings(manifest, complete=not findings),
-        *_row_findings(scan, root, locate=_in_manifest, duplicates=duplicates, different=spec.different),
+        *_row_findings(scan, root, locate=_in_manifest, duplicates=duplicates, different=spec.different, cache=cache),
         *(check_balance(summary) if summary.labelled else ()),
         *([Finding("no-val-part", "note", MANIFEST_NAME, None, NO_VAL)] if lacks_val(manifest.rows) else ()),
         *find_unlisted(folder, root),
@@ -242,12 +246,13 @@ def _row_findings(
     locate: RowLocator,
     duplicates: bool,
     different: Sequence[tuple[str, str]] = (),
+    cache: Path | None = None,
 ) -> list[Finding]:
     """Return the findings of each row, and those from comparing rows."""
     rows = [one.row for one in scan.rows]
     return [
         *(finding for one in scan.rows for finding in one.findings),
-        *(find_duplicates(scan, root, locate=locate, different=different) if duplicates else ()),
+        *(find_duplicates(scan, root, locate=locate, different=different, cache=cache) if duplicates else ()),
         *find_missing_values(rows, locate),
         *find_same_patients(rows, locate),
         *find_masks_as_images(rows, locate),

@@ -15,18 +15,27 @@ NEAR_HINT = "keep one, give both the same group, or list the pair under `differe
 
 
 def find_duplicates(
-    scan: DatasetScan, root: Path, *, locate: RowLocator, different: Sequence[tuple[str, str]] = ()
+    scan: DatasetScan,
+    root: Path,
+    *,
+    locate: RowLocator,
+    different: Sequence[tuple[str, str]] = (),
+    cache: Path | None = None,
 ) -> Iterator[Finding]:
     """Yield a finding for each duplicate, except near-duplicates of the same patient in the same part.
 
     Args:
         different: pairs of ids that a person has declared different.
+        cache: folder of caches, where the pairs that were compared are kept.
     """
     rows = [one.row for one in scan.rows]
+    limits: list[str] = []
     copies = find_copies(
         rows, digests=[one.digest for one in scan.rows], thumbnails=scan.thumbnails, intensity=scan.encoding.intensity,
-        different=different,
+        different=different, cache=cache, limited=limits.append,
     )  # fmt: skip
+    for message in limits:
+        yield Finding("near-duplicates-limited", "warning", locate(rows[0])[0], None, message)
     for copy in copies:
         other, row = rows[copy.first], rows[copy.second]
         if not copy.exact and row.group is not None and row.group == other.group and row.split == other.split:

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from s4mi.data.checks.scan import RowLocator
 from s4mi.data.files import stem_of
@@ -34,8 +35,8 @@ def find_single_patient(rows: Sequence[Row], locate: RowLocator) -> Iterator[Fin
 def _spellings(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:
     """Find different spellings of one id, e.g. `P012`, `p12` and `P-12`."""
     spellings: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        spellings[_normalise(row.group or "")].add(row.group or "")
+    for group in dict.fromkeys(row.group or "" for row in rows):
+        spellings[_normalise(group)].add(group)
     for groups in spellings.values():
         if len(groups) > 1:
             affected = [row for row in rows if row.group in groups]
@@ -48,10 +49,16 @@ def _other_ids(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:
     groups = {_normalise(row.group or ""): row.group for row in rows}
     if len(groups) < 2:
         return
-    tokens = [{_normalise(token) for token in re.split(r"[^0-9A-Za-z]+", stem_of(row.image)) if token} for row in rows]
-    matches = [_normalise(row.group or "") in names for row, names in zip(rows, tokens, strict=True)]
-    if sum(matches) < MIN_SHARE * len(rows):
-        return
+    tokens: list[set[str]] = []
+    matches: list[bool] = []
+    different = 0
+    for row in rows:
+        names = {_normalise(token) for token in re.split(r"[^0-9A-Za-z]+", stem_of(row.image)) if token}
+        tokens.append(names)
+        matches.append(_normalise(row.group or "") in names)
+        different += not matches[-1]
+        if different > (1 - MIN_SHARE) * len(rows):
+            return
     for row, names, matching in zip(rows, tokens, matches, strict=True):
         others = sorted(str(groups[name]) for name in names if name in groups)
         if not matching and len(others) == 1:
@@ -87,6 +94,7 @@ def _finding(rows: Sequence[Row], code: str, message: str, locate: RowLocator) -
     return Finding(code, "warning", file, line, message, lines)
 
 
+@lru_cache(maxsize=1 << 16)
 def _normalise(group: str) -> str:
     """Convert an id to lower case, without punctuation and leading zeros."""
     parts = re.findall(r"[0-9]+|[a-z]+", group.lower())

@@ -1,6 +1,5 @@
 """Scan of a data set: the files of every row are opened once, to collect statistics and findings."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +15,8 @@ from s4mi.data.formats import dicom
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import image_size
+from s4mi.data.loading.file_hashes import DIGEST_BYTES, digest_of, stamp_of
+from s4mi.data.loading.thumbnail_store import ThumbnailKeeper
 from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import in_parallel
 from s4mi.data.row import Row
@@ -83,20 +84,45 @@ class DatasetScan:
 
 
 def scan_dataset(
-    rows: Sequence[Row], root: Path, *, locate: RowLocator, encoding: FileEncoding, progress: ProgressCallback
+    rows: Sequence[Row],
+    root: Path,
+    *,
+    locate: RowLocator,
+    encoding: FileEncoding,
+    progress: ProgressCallback,
+    cache: Path | None = None,
 ) -> DatasetScan:
-    """Scan the image and mask of every row, on all cores."""
+    """Scan the image and mask of every row, on all cores.
+
+    Args:
+        cache: folder of caches, where hashes and thumbnails are kept for other commands; None: nowhere.
+    """
     work = partial(_scan_row, root=root, locate=locate, encoding=encoding)
     scans: list[RowScan] = []
     descriptions: list[Description] = []
     kept: dict[int, Pixels] = {}
+    keeper = None if cache is None else ThumbnailKeeper(cache, encoding.intensity, encoding.mask_values)
     for number, one in enumerate(in_parallel(work, rows, progress=progress)):
         scans.append(replace(one.scan, row=rows[number]))  # the original row, not its copy from another process
         descriptions.append(one.description or UNREADABLE)
-        if one.thumbnail is not None:
+        if keeper is not None and one.description is not None and one.scan.digest is not None:
+            digest = one.scan.digest.hex()
+            keeper.add(rows[number].image, one.stamp, digest, found=one.description, small=one.thumbnail)
+        elif one.thumbnail is not None:
             kept[number] = one.thumbnail
+        mask = rows[number].mask
+        if keeper is not None and one.mask is not None and mask is not None:
+            keeper.add_mask(mask, *one.mask)
+    if keeper is not None:
+        keeper.flush()
+        digests = [(one.digest or bytes(DIGEST_BYTES)).hex() for one in scans]
+        images = [row.image for row in rows]
+        return DatasetScan(tuple(scans), keeper.thumbnails(images, digests, descriptions), encoding)
     pixels = kept_or_read(kept, partial(_shrunk, rows, encoding.intensity))
-    return DatasetScan(tuple(scans), thumbnails_of(descriptions, pixels), encoding)
+    thumbnails = thumbnails_of(
+        descriptions, pixels, lambda n: None if n in kept else (rows[n].image, encoding.intensity)
+    )
+    return DatasetScan(tuple(scans), thumbnails, encoding)
 
 
 def _shrunk(rows: Sequence[Row], intensity: Intensity, number: int) -> Pixels:
@@ -105,11 +131,19 @@ def _shrunk(rows: Sequence[Row], intensity: Intensity, number: int) -> Pixels:
 
 @dataclass(frozen=True, slots=True)
 class _Scanned:
-    """A scan, and the description and thumbnail of the image, as far as it can be read and the thumbnail is kept."""
+    """A scan, and what other commands use.
+
+    Attributes:
+        description, thumbnail: of the image, as far as it can be read and the thumbnail is kept.
+        stamp: that of the image file before it was read.
+        mask: stamp and hash of the mask file, and its share of foreground.
+    """
 
     scan: RowScan
     description: Description | None
     thumbnail: Pixels | None
+    stamp: str = ""
+    mask: tuple[str, str, float] | None = None
 
 
 def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncoding) -> _Scanned:
@@ -120,14 +154,14 @@ def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncodin
         lines = () if line is None else (line,)
         findings.append(Finding(code=code, severity=severity, file=file, line=line, message=message, rows=lines))
 
-    scan, small, description = RowScan(row), None, None
+    scan, small, description, stamp = RowScan(row), None, None, ""
     name = f"image {relative_name(row.image, root)!r}"
     try:
+        stamp = stamp_of(row.image) if row.image.exists() else ""
         look = look_at(row.image, encoding.intensity)
         description = describe(look.thumbnail)
         small = look.thumbnail if is_kept(row.image.stat().st_size) else None
-        with row.image.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+        digest = digest_of(row.image)
         scan = replace(scan, size=look.size, header=read_header(row.image), grey=look.grey, digest=digest)
         if look.range <= MAX_CONSTANT_RANGE:
             report(
@@ -138,10 +172,14 @@ def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncodin
         scan = _with_dicom(scan)
     except ImageError as error:
         report(error.code, f"{name} {error}")
+    kept_mask = None
     if row.mask is not None and encoding.mask_values:
+        mask_stamp = stamp_of(row.mask) if row.mask.exists() else ""
         counts = _scan_mask(row, scan, root=root, encoding=encoding, report=report)
         scan = replace(scan, pixels=counts, mask_turned=None if counts is None else read_header(row.mask).turned)
-    return _Scanned(replace(scan, findings=tuple(findings)), description, small)
+        if counts is not None:
+            kept_mask = mask_stamp, digest_of(row.mask).hex(), sum(counts[1:]) / max(1, sum(counts))
+    return _Scanned(replace(scan, findings=tuple(findings)), description, small, stamp, kept_mask)
 
 
 def _with_dicom(scan: RowScan) -> RowScan:

@@ -2,7 +2,8 @@
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.data.checks.scan import relative_name
@@ -23,29 +24,26 @@ def find_unlisted(folder: Path, root: Path) -> list[Finding]:
 
     Unlisted masks of listed images are only a note, as they may be left out on purpose.
     """
-    images, masks, without_mask, affixes = _listed(folder, root)
-    mask_folders = {path.parent for path in masks} - {path.parent for path in images}
+    listed = _listed(folder, root)
+    known, mask_folders = listed.images | listed.masks, _folders(listed.masks) - _folders(listed.images)
     findings = []
-    for parent in sorted({path.parent for path in images | masks}):
+    for name_of_folder in sorted(_folders(known)):
+        parent = Path(name_of_folder)
         if not parent.is_dir():
             continue
         # Only folders of images should contain nothing else; the root may also contain other files.
         any_format = parent not in (root, folder.resolve())
-        unlisted = sorted(
-            path.name
-            for path in parent.iterdir()
-            if path not in images
-            and path not in masks
-            and path.is_file()
-            and not is_hidden(path.name)
-            and (any_format or is_image_file(path))
-        )
-        is_mask_folder = parent in mask_folders
-        unused_masks = [
-            name
-            for name in unlisted
-            if is_mask_folder and not without_mask.isdisjoint(_image_stems(Path(name), affixes))
-        ]
+        with os.scandir(name_of_folder) as entries:
+            unlisted = sorted(
+                entry.name
+                for entry in entries
+                if entry.path not in known
+                and entry.is_file()
+                and not is_hidden(entry.name)
+                and (any_format or is_image_file(Path(entry.path)))
+            )
+        is_mask_folder = name_of_folder in mask_folders
+        unused_masks = listed.masks_of_images_without(unlisted) if is_mask_folder and unlisted else []
         location = relative_name(parent, root)
         if unused_masks:
             message = (
@@ -60,36 +58,75 @@ def find_unlisted(folder: Path, root: Path) -> list[Finding]:
     return findings
 
 
-def _listed(folder: Path, root: Path) -> tuple[set[Path], set[Path], set[str], Affixes]:
-    """Return images, masks, names of images without mask, and the affixes of names of masks.
+@dataclass(frozen=True)
+class _Listed:
+    """Paths of images and masks that a manifest lists, and of the images with and without a mask."""
+
+    images: set[str]
+    masks: set[str]
+    without_mask: list[str]
+    pairs: list[tuple[str, str]]
+
+    def masks_of_images_without(self, names: Sequence[str]) -> list[str]:
+        """Return the names that are those of masks of the images without one, by how masks are called here."""
+        without = {stem_of(Path(image)) for image in self.without_mask}
+        affixes: Affixes = {("", "")}
+        for image, mask in self.pairs:
+            stem, mask_stem = stem_of(Path(image)), stem_of(Path(mask))
+            if stem and stem in mask_stem:
+                before, _, after = mask_stem.partition(stem)
+                affixes.add((before, after))
+        return [name for name in names if not without.isdisjoint(_image_stems(Path(name), affixes))]
+
+
+def _listed(folder: Path, root: Path) -> _Listed:
+    """Return what the manifest lists.
 
     The file is read again, because rows with an error are not in the manifest, but list files too.
     """
-    images: set[Path] = set()
-    masks: set[Path] = set()
-    without_mask: set[str] = set()
-    affixes: Affixes = {("", "")}
+    listed = _Listed(set(), set(), [], [])
+    names = _Folders()
     with (folder / MANIFEST_NAME).open(encoding="utf-8-sig", newline="") as file:
         for record in csv.DictReader(file):
             image, mask = (
-                _listed_path(root, cell.strip()) if (cell := record.get(column)) else None
+                _listed_path(root, cell.strip(), names) if (cell := record.get(column)) else None
                 for column in ("image", "mask")
             )
             if mask is not None:
-                masks.add(mask)
+                listed.masks.add(mask)
             if image is not None:
-                images.add(image)
+                listed.images.add(image)
                 if mask is None:
-                    without_mask.add(stem_of(image))
-                elif stem_of(image) and stem_of(image) in stem_of(mask):
-                    before, _, after = stem_of(mask).partition(stem_of(image))
-                    affixes.add((before, after))
-    return images, masks, without_mask, affixes
+                    listed.without_mask.append(image)
+                else:
+                    listed.pairs.append((image, mask))
+    return listed
 
 
-def _listed_path(root: Path, cell: str) -> Path:
-    path = Path(os.path.normpath(root / cell))
-    return existing_file(path) or path
+class _Folders:
+    """The names in folders, each read once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str]] = {}
+
+    def hold(self, path: str) -> bool:
+        """Whether there is something at a path."""
+        folder, name = os.path.split(path)
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))  # noqa: PTH208  (names, not paths)
+            except OSError:
+                self._names[folder] = frozenset()
+        return name in self._names[folder]
+
+
+def _listed_path(root: Path, cell: str, folders: _Folders) -> str:
+    path = os.path.normpath(os.path.join(root, cell))  # noqa: PTH118  (strings: a tenth of the time of paths)
+    return path if folders.hold(path) else str(existing_file(Path(path)) or path)
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    return {os.path.dirname(path) for path in paths}  # noqa: PTH120
 
 
 def _image_stems(mask: Path, affixes: Iterable[tuple[str, str]]) -> list[str]:

@@ -35,7 +35,7 @@ from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_threads
 from s4mi.data.row import Row
-from s4mi.data.thumbnails import SIGNATURE_BYTES, THUMBNAIL_SIZE, describe, is_kept, thumbnail
+from s4mi.data.thumbnails import SIGNATURE_BYTES, THUMBNAIL_SIZE, ImageFile, describe, is_kept, thumbnail
 from s4mi.errors import S4miError
 from s4mi.records import IGNORE
 from s4mi.records.atomic import make_private
@@ -65,14 +65,14 @@ def open_cache(
         make_private(folder)
         digests = _digests(manifest, folder=folder, with_masks=with_masks)
 
-        def read(number: int) -> Pixels:
-            return read_image(manifest.rows[number].image, manifest.spec.rule)
+        def file(number: int) -> ImageFile:
+            return manifest.rows[number].image, manifest.spec.rule
 
         key = _key(manifest, preprocessing, digests=digests, with_masks=with_masks)
         location = folder / key
         with file_lock(folder / f"{key}.lock", private=True):
             if location.exists():
-                cache = open_again(location, key, read)
+                cache = open_again(location, key, file)
                 if cache is not None:
                     return cache
                 log.warning("cache %s is damaged; decoding the images again", key)
@@ -86,7 +86,7 @@ def open_cache(
                 building.rename(location)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
-            cache = open_arrays(location, key, read, reused=False)
+            cache = open_arrays(location, key, file, reused=False)
     except (OSError, sqlite3.Error) as error:
         raise S4miError(f"{folder}: cannot write the image cache ({error}); set data.cache to another disk") from error
     if cache is None:

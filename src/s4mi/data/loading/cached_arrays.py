@@ -1,7 +1,8 @@
 """The arrays of a decode cache on disk, memory-mapped and verified."""
 
+import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.banded_page import read_for
 from s4mi.data.formats.intensity import Pixels
-from s4mi.data.thumbnails import Thumbnails, in_memory, thumbnail
+from s4mi.data.thumbnails import THUMBNAIL_SIZE, ImageFile, Thumbnails, in_memory, thumbnail
 
 ARRAYS = ("images.npy", "masks.npy", "thumbnails.npy")
 DESCRIBED = ("hashes", "colours", "signatures", "kept")
 """Arrays of the index that describe the images, and tell the rows whose thumbnails are kept."""
 REMEMBERED = 4
 """Number of caches of which a process knows that they are undamaged."""
+READ_AT_A_TIME = 64
 CHECKED_BYTES = 2 << 30
 """On reuse, caches up to this size are verified completely, larger ones by a fixed sample of entries."""
 
@@ -58,11 +61,11 @@ _verified: dict[tuple[Path, tuple[tuple[int, int], ...]], Cache] = {}
 """The caches that this process has verified last, by folder and by size and time of change of their files."""
 
 
-ReadRow = Callable[[int], Pixels]
-"""Reads the whole image of a manifest row."""
+FileOfRow = Callable[[int], ImageFile]
+"""Tells the image file of a manifest row."""
 
 
-def open_again(location: Path, key: str, read: ReadRow) -> Cache | None:
+def open_again(location: Path, key: str, file: FileOfRow) -> Cache | None:
     """Open a cache; the runs of a study verify it once as long as its files do not change."""
     try:
         status = [(location / name).stat() for name in (*ARRAYS, "index.npz")]
@@ -70,7 +73,7 @@ def open_again(location: Path, key: str, read: ReadRow) -> Cache | None:
         return None
     version = (location, tuple((one.st_size, one.st_mtime_ns) for one in status))
     if version not in _verified:
-        cache = open_arrays(location, key, read, reused=True)
+        cache = open_arrays(location, key, file, reused=True)
         if cache is None:
             return None
         while len(_verified) >= REMEMBERED:
@@ -79,11 +82,11 @@ def open_again(location: Path, key: str, read: ReadRow) -> Cache | None:
     return _verified[version]
 
 
-def open_arrays(location: Path, key: str, read: ReadRow, *, reused: bool) -> Cache | None:
+def open_arrays(location: Path, key: str, file: FileOfRow, *, reused: bool) -> Cache | None:
     """Open and verify the cache at `location`, or return None if it is damaged.
 
     Args:
-        read: called for thumbnails that are not kept.
+        file: called for thumbnails that are not kept.
     """
     try:
         arrays: list[Any] = [np.load(location / name, mmap_mode="r") for name in ARRAYS]
@@ -101,16 +104,18 @@ def open_arrays(location: Path, key: str, read: ReadRow, *, reused: bool) -> Cac
         or len(kept) != len(size if described is None else described[-1])
     ):
         return None
-    for entry in _entries_to_verify(len(row), images.nbytes + masks.nbytes):
-        if checksum_of(images[entry], masks[entry] if has_masks else None) != checksum[entry]:
-            return None
+    arrays = [images, masks] if has_masks else [images]
+    for numbers, parts in _read_entries(arrays, _entries_to_verify(len(row), images.nbytes + masks.nbytes)):
+        for number, entry in zip(numbers, zip(*parts, strict=True), strict=True):
+            if checksum_of(entry[0], entry[1] if has_masks else None) != checksum[number]:
+                return None
     return Cache(
         key=key, images=images, masks=masks if has_masks else None, row=row, size=size, pixels=pixels,
-        thumbnails=_thumbnails(kept, described, read), digests=digests, foreground=foreground, reused=reused,
+        thumbnails=_thumbnails(kept, described, file), digests=digests, foreground=foreground, reused=reused,
     )  # fmt: skip
 
 
-def _thumbnails(kept: Pixels, described: list[Any] | None, read: ReadRow) -> Thumbnails:
+def _thumbnails(kept: Pixels, described: list[Any] | None, file: FileOfRow) -> Thumbnails:
     """Return the thumbnails of all rows; caches of older versions hold all of them and no hashes."""
     if described is None:
         return in_memory(kept)
@@ -119,9 +124,30 @@ def _thumbnails(kept: Pixels, described: list[Any] | None, read: ReadRow) -> Thu
 
     def pixels(number: int) -> Pixels:
         index = place.get(number)
-        return thumbnail(read(number)) if index is None else np.asarray(kept[index])
+        if index is None:
+            path, rule = file(number)
+            return thumbnail(read_for(path, rule, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))
+        return np.asarray(kept[index])
 
-    return Thumbnails(hashes, colours, signatures, pixels)
+    return Thumbnails(hashes, colours, signatures, pixels, lambda n: None if n in place else file(n))
+
+
+def _read_entries(
+    arrays: Sequence[Any], entries: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], list[NDArray[np.uint8]]]]:
+    """Yield the contents of entries from the files themselves: mapped, all of them would stay in memory."""
+    for start in range(0, len(entries), READ_AT_A_TIME):
+        some = entries[start : start + READ_AT_A_TIME]
+        first, count = int(some[0]), int(some[-1] - some[0]) + 1
+        if count > 4 * len(some):  # a sample
+            yield some, [array[some] for array in arrays]
+            continue
+        parts = []
+        for array in arrays:
+            size = math.prod(array.shape[1:])
+            values = np.fromfile(array.filename, dtype=np.uint8, count=count * size, offset=array.offset + first * size)
+            parts.append(values.reshape(count, *array.shape[1:])[some - first])
+        yield some, parts
 
 
 def _entries_to_verify(entries: int, size: int) -> NDArray[np.int64]:

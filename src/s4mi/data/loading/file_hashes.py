@@ -13,7 +13,8 @@ from s4mi.errors import S4miError
 
 DATABASE_NAME = "fingerprints.sqlite"
 """Name of the database in a folder of caches."""
-FILES_AT_A_TIME, PIECE = 16_384, 64
+DIGEST_BYTES = 16
+FILES_AT_A_TIME, PIECE = 16_384, 1024
 """Files whose hashes are looked up at once, and that one thread examines in a row."""
 
 
@@ -30,7 +31,7 @@ class FileHashes:
         Raises:
             S4miError: a file cannot be read.
         """
-        return {file: _digest(file, None)[2] for file in files}
+        return {file: _digest(str(file), None)[2] for file in files}
 
     def digests(self, files: Iterable[Path]) -> dict[Path, str]:
         """Return the hash of each file, reading only new and changed files.
@@ -39,29 +40,55 @@ class FileHashes:
             S4miError: a file cannot be read.
         """
         unique = list(dict.fromkeys(files))
-        digests: dict[Path, str] = {}
+        return dict(zip(unique, self.of(unique), strict=True))
+
+    def of(self, files: Sequence[Path]) -> list[str]:
+        """Return the hashes of files in their order, reading only new and changed files.
+
+        Raises:
+            S4miError: a file cannot be read.
+        """
+        digests: list[str] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in range(0, len(unique), FILES_AT_A_TIME):
-                some = unique[start : start + FILES_AT_A_TIME]
+            for start in range(0, len(files), FILES_AT_A_TIME):
+                some = [str(file) for file in files[start : start + FILES_AT_A_TIME]]
                 known = self._known(some)
                 pieces = [some[first : first + PIECE] for first in range(0, len(some), PIECE)]
                 updates: list[tuple[str, str, str]] = []
                 for piece in pool.map(partial(_digests, known=known), pieces):
                     for file, stamp, digest in piece:
-                        digests[file] = digest
-                        if known.get(str(file)) != (stamp, digest):
-                            updates.append((str(file), stamp, digest))
+                        digests.append(digest)
+                        if known.get(file) != (stamp, digest):
+                            updates.append((file, stamp, digest))
                 if updates:
-                    with self._database() as database:
-                        database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", updates)
+                    self._write(updates)
         return digests
 
-    def _known(self, files: Sequence[Path]) -> dict[str, tuple[str, str]]:
+    def remember(self, files: Sequence[tuple[Path, str, str]]) -> None:
+        """Keep hashes that were made elsewhere: files, `stamp_of` each before it was read, and hashes.
+
+        Raises:
+            OSError, sqlite3.Error: the database cannot be written.
+        """
+        rows = [(str(file), stamp, digest) for file, stamp, digest in files]
+        try:
+            self._write(rows)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:  # damaged; the database can be rebuilt
+            self._path.unlink(missing_ok=True)
+            self._write(rows)
+
+    def _write(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        with self._database() as database:
+            database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
+
+    def _known(self, files: Sequence[str]) -> dict[str, tuple[str, str]]:
         try:
             with self._database() as database:
                 marks = ",".join("?" * len(files))
                 rows = database.execute(
-                    f"SELECT path, stamp, digest FROM files WHERE path IN ({marks})", [str(file) for file in files]
+                    f"SELECT path, stamp, digest FROM files WHERE path IN ({marks})", list(files)
                 ).fetchall()
         except sqlite3.OperationalError:
             raise
@@ -78,19 +105,29 @@ class FileHashes:
             yield database
 
 
-def _digests(files: Sequence[Path], known: Mapping[str, tuple[str, str]]) -> list[tuple[Path, str, str]]:
-    return [_digest(file, known.get(str(file))) for file in files]
+def stamp_of(file: str | Path) -> str:
+    """Return what tells whether a file has changed; raises OSError."""
+    state = os.stat(file)  # noqa: PTH116  (half the time of Path.stat, of very many files)
+    # ctime too, because a file that replaces another may keep its own modification time.
+    return f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}"
 
 
-def _digest(file: Path, known: tuple[str, str] | None) -> tuple[Path, str, str]:
+def digest_of(file: str | Path) -> bytes:
+    """Return the hash of the bytes of a file; raises OSError."""
+    with Path(file).open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
+
+
+def _digests(files: Sequence[str], known: Mapping[str, tuple[str, str]]) -> list[tuple[str, str, str]]:
+    return [_digest(file, known.get(file)) for file in files]
+
+
+def _digest(file: str, known: tuple[str, str] | None) -> tuple[str, str, str]:
     try:
-        state = file.stat()
-        # ctime too, because a file that replaces another may keep its own modification time.
-        stamp = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}"
+        stamp = stamp_of(file)
         if known is not None and known[0] == stamp:
             return file, stamp, known[1]
-        with file.open("rb") as stream:
-            return file, stamp, hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return file, stamp, digest_of(file).hex()
     except OSError as error:
         raise S4miError(
             f"{file}: cannot be read ({error.strerror}); make it readable, or correct the manifest"

@@ -7,10 +7,12 @@ A key is the hash of the file, followed by one of what else decides about the pi
 """
 
 import hashlib
+import logging
 import os
 import sqlite3
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,8 +24,10 @@ from s4mi.data.files import decoding_revision
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
+from s4mi.data.loading.mask_shares import MaskShares
 from s4mi.data.manifest import Manifest
 from s4mi.data.parallel import in_parallel
+from s4mi.data.spec import MaskKey
 from s4mi.data.thumbnails import (
     SIGNATURE_BYTES,
     THUMBNAIL_SIZE,
@@ -46,9 +50,10 @@ CREATE = (
 )
 TABLES = ("thumbnails", "descriptions", "pixels")
 """Of this format and of earlier ones."""
-KEPT_AT_A_TIME = 512
+KEPT_AT_A_TIME = 4096
 REST = struct.Struct(f"<3f{SIGNATURE_BYTES}s")
 
+log = logging.getLogger("s4mi")
 ProgressCallback = Callable[[int, int], None]
 
 
@@ -63,34 +68,111 @@ def dataset_thumbnails(
     Raises:
         S4miError: an image cannot be read (with its line), or the folder cannot be written.
     """
-    try:
+    digests = dataset_digests(manifest, folder)
+    return digests, thumbnails_with(manifest, folder, digests, progress=progress)
+
+
+def dataset_digests(manifest: Manifest, folder: Path) -> list[str]:
+    """Return the hash of every image file, reading only new and changed ones; raises as `dataset_thumbnails`."""
+    with writing_thumbnails(folder):
         make_private(folder)
-        digests = FileHashes(folder / DATABASE_NAME).digests([row.image for row in manifest.rows])
-        of_rows = [digests[row.image] for row in manifest.rows]
-        rule = str(manifest.spec.rule)
-        keys = [
-            _key(digest, decoding_revision(row.image), rule) for row, digest in zip(manifest.rows, of_rows, strict=True)
-        ]
+        return FileHashes(folder / DATABASE_NAME).of([row.image for row in manifest.rows])
+
+
+def thumbnails_with(
+    manifest: Manifest, folder: Path, digests: Sequence[str], *, progress: ProgressCallback = lambda *_: None
+) -> Thumbnails:
+    """Return the thumbnails of all rows, whose files have these hashes; raises as `dataset_thumbnails`."""
+    rows, rule = manifest.rows, manifest.spec.rule
+    with writing_thumbnails(folder):
+        make_private(folder)
+        keys = _keys([row.image for row in rows], digests, rule)
         store = _Store(folder / STORE_NAME)
         known = store.read(keys)
         missing = [number for number, key in enumerate(keys) if key not in known]
         for number, described in zip(missing, _decoded(manifest, missing, progress), strict=True):
             if isinstance(described, str):
-                row = manifest.rows[number]
+                row = rows[number]
                 raise S4miError(f"{manifest.folder / row.location}: image {row.image.name!r} {described}")
             known[keys[number]] = described[0]
             store.add(keys[number], *described)
         store.flush()
+        kept = store.kept()
+    return _on_demand([row.image for row in rows], rule, keys, [known[key] for key in keys], store, kept)
+
+
+class ThumbnailKeeper:
+    """Keeps what a scan of files finds on its way: hashes and thumbnails. A scan that cannot write goes on without."""
+
+    def __init__(self, folder: Path, rule: Intensity, mask_values: Mapping[MaskKey, str]) -> None:
+        self._shares = MaskShares(folder, mask_values)
+        self._masks: list[tuple[Path, str, str, float]] = []
+        self._hashes, self._store, self._rule = FileHashes(folder / DATABASE_NAME), _Store(folder / STORE_NAME), rule
+        self._new: list[tuple[Path, str, str]] = []
+        self._folder, self._writes = folder, True
+        self._unless_it_fails(lambda: make_private(folder))
+
+    def add(self, image: Path, stamp: str, digest: str, *, found: Description, small: Pixels | None) -> None:
+        """Keep the hash and the description of an image, and its thumbnail if it is given."""
+        if self._writes:
+            self._new.append((image, stamp, digest))
+            self._unless_it_fails(lambda: self._store.add(_keys([image], [digest], self._rule)[0], found, small))
+        if len(self._new) == KEPT_AT_A_TIME:
+            self.flush()
+
+    def add_mask(self, mask: Path, stamp: str, digest: str, share: float) -> None:
+        """Keep the hash and the share of foreground of a mask."""
+        if self._writes:
+            self._masks.append((mask, stamp, digest, share))
+
+    def flush(self) -> None:
+        """Write what is left."""
+        self._unless_it_fails(self._flush_masks)
+        self._unless_it_fails(lambda: self._hashes.remember(self._new))
+        self._unless_it_fails(self._store.flush)
+        self._new.clear()
+
+    def thumbnails(self, images: Sequence[Path], digests: Sequence[str], found: Sequence[Description]) -> Thumbnails:
+        """Return the thumbnails of images that were added."""
+        kept: set[bytes] = self._store.kept() if self._writes else set()
+        return _on_demand(images, self._rule, _keys(images, digests, self._rule), found, self._store, kept)
+
+    def _flush_masks(self) -> None:
+        self._hashes.remember([mask[:3] for mask in self._masks])
+        masks, _, digests, shares = zip(*self._masks, strict=True) if self._masks else ((), (), (), ())
+        self._shares.add(masks, digests, shares)
+        self._masks.clear()
+
+    def _unless_it_fails(self, write: Callable[[], None]) -> None:
+        if not self._writes:
+            return
+        try:
+            write()
+        except (OSError, sqlite3.Error) as error:
+            self._writes = False
+            log.warning("%s: cannot keep hashes and thumbnails (%s); they will be made again", self._folder, error)
+
+
+def _on_demand(
+    images: Sequence[Path], rule: Intensity, keys: Sequence[bytes], found: Sequence[Description], store: "_Store",
+    kept: AbstractSet[bytes],
+) -> Thumbnails:  # fmt: skip
+    def pixels(number: int) -> Pixels:
+        small = store.pixels(keys[number]) if keys[number] in kept else None
+        if small is None:
+            return thumbnail(read_for(images[number], rule, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))
+        return small
+
+    return thumbnails_of(found, pixels, lambda number: None if keys[number] in kept else (images[number], rule))
+
+
+@contextmanager
+def writing_thumbnails(folder: Path) -> Iterator[None]:
+    """Name the folder if it cannot be written."""
+    try:
+        yield
     except (OSError, sqlite3.Error) as error:
         raise S4miError(f"{folder}: cannot write the thumbnails ({error}); make room, or make it writable") from error
-
-    def pixels(number: int) -> Pixels:
-        kept = store.pixels(keys[number])
-        if kept is not None:
-            return kept
-        return thumbnail(read_for(manifest.rows[number].image, manifest.spec.rule, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))
-
-    return of_rows, thumbnails_of([known[key] for key in keys], pixels)
 
 
 def forget_thumbnails(folder: Path, digests: Iterable[str]) -> None:
@@ -112,9 +194,15 @@ def forget_thumbnails(folder: Path, digests: Iterable[str]) -> None:
         path.unlink()
 
 
-def _key(digest: str, revision: int, rule: str) -> bytes:
-    other = hashlib.blake2b(f"{FORMAT} {revision} {rule}".encode(), digest_size=4).digest()
-    return bytes.fromhex(digest) + other
+def _keys(images: Sequence[Path], digests: Sequence[str], rule: Intensity) -> list[bytes]:
+    other: dict[int, bytes] = {}
+    keys = []
+    for image, digest in zip(images, digests, strict=True):
+        revision = decoding_revision(image)
+        if revision not in other:
+            other[revision] = hashlib.blake2b(f"{FORMAT} {revision} {rule}".encode(), digest_size=4).digest()
+        keys.append(bytes.fromhex(digest) + other[revision])
+    return keys
 
 
 def _decoded(
@@ -166,6 +254,16 @@ class _Store:
             return None if row is None else np.frombuffer(row[0], dtype=np.uint8).reshape(shape)
         except (sqlite3.Error, ValueError):  # the image is read instead
             return None
+
+    def kept(self) -> set[bytes]:
+        """Return the keys of all thumbnails that are kept."""
+        try:
+            with _database(self._path) as database:
+                return {key for (key,) in database.execute("SELECT key FROM pixels")}
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:  # the images are read instead
+            return set()
 
     def add(self, key: bytes, description: Description, pixels: Pixels | None) -> None:
         self._new.append((key, description, pixels))

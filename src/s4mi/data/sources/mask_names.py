@@ -52,11 +52,17 @@ def masks_beside(images: Iterable[Path]) -> dict[Path, MaskName]:
         by_folder[image.parent].append(image)
     found: dict[Path, MaskName] = {}
     for files in by_folder.values():
-        by_stem = {normalised(stem_of(file)).casefold(): file for file in reversed(files)}
+        if not any(_SUFFIX.fullmatch(name) or _PREFIX.fullmatch(name) for name in map(_stem, files)):
+            continue
+        by_stem = {_stem(file).casefold(): file for file in reversed(files)}
         for file in files:
             if (name := mask_name(file, by_stem)) is not None:
                 found[file] = name
     return found
+
+
+def _stem(file: Path) -> str:
+    return normalised(stem_of(file))
 
 
 def mask_name(file: Path, images: Mapping[str, Path]) -> MaskName | None:
@@ -65,7 +71,7 @@ def mask_name(file: Path, images: Mapping[str, Path]) -> MaskName | None:
     Args:
         images: images by their names in lower case, without extension.
     """
-    name = normalised(stem_of(file))
+    name = _stem(file)
     for match, is_prefix in ((_SUFFIX.fullmatch(name), False), (_PREFIX.fullmatch(name), True)):
         if match is None:
             continue

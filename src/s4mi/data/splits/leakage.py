@@ -7,16 +7,16 @@ without annotation count too, because pre-training uses every training image.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.copies import find_copies
+from s4mi.data.copies import ManyThumbnails, find_copies
 from s4mi.data.manifest import Manifest
 from s4mi.data.row import PARTS
 from s4mi.data.splits.split_file import Split
-from s4mi.data.thumbnails import Thumbnails
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import Part
@@ -53,13 +53,15 @@ def find_leaks(
     split: Split,
     *,
     digests: Sequence[str] | NDArray[np.str_],
-    thumbnails: Thumbnails | NDArray[np.uint8],
+    thumbnails: ManyThumbnails,
+    cache: Path | None = None,
 ) -> tuple[Leak, ...]:
     """Find all leaks between the parts of a split, those into the test set first.
 
     Args:
         digests: (R,) hashes of the image files.
-        thumbnails: of every row; also as an (R, 32, 32, 3) array.
+        thumbnails: of every row; also as an (R, 32, 32, 3) array, or as a function that is called if they are needed.
+        cache: folder of caches, where the pairs that were compared are kept; None: nowhere.
     """
     part_of: dict[int, Part] = {row: part for part in PARTS for row in split.rows(part)}
     rows = sorted(part_of)
@@ -72,7 +74,7 @@ def find_leaks(
     copies = find_copies(
         manifest.rows, digests=[str(digest) for digest in digests], thumbnails=thumbnails,
         intensity=manifest.spec.rule, different=manifest.spec.different,
-        parts=[part_of.get(row) for row in range(len(manifest.rows))],
+        parts=[part_of.get(row) for row in range(len(manifest.rows))], cache=cache,
     )  # fmt: skip
     for copy in copies:
         add("exact" if copy.exact else "near", copy.first, copy.second, copy.similarity)

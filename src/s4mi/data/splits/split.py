@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from s4mi.data.cyclic_garbage import no_cyclic_garbage
 from s4mi.data.manifest import Manifest
 from s4mi.data.row import PARTS
 from s4mi.data.single_group import single_group, single_group_message
@@ -24,7 +25,14 @@ from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.label_budget import LabelBudget, held_out, pooled, without_patients
 from s4mi.data.splits.official import draw_val, lacks_val, official_parts
 from s4mi.data.splits.split_file import Split, hash_of, read_labelled, read_parts
-from s4mi.data.splits.stratification import first_rows, group_rows, groups_in, strata_of, stratified_order
+from s4mi.data.splits.stratification import (
+    first_rows,
+    group_rows,
+    groups_in,
+    strata_of,
+    stratified_order,
+    sums_of,
+)
 from s4mi.errors import S4miError
 from s4mi.records import Part, TaskKind
 
@@ -198,9 +206,11 @@ def _with_val(
 
 def _draw(manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod) -> dict[Part, tuple[int, ...]]:
     """Divide the annotated groups; groups without any annotation go to train, as they cannot be scored."""
-    groups = group_rows(manifest, range(len(manifest.rows)))
-    unannotated = [group for group in groups if strata[group, -1].all()]
-    annotated = [group for group in groups if not strata[group, -1].all()]
+    with no_cyclic_garbage():
+        groups = group_rows(manifest, range(len(manifest.rows)))
+    missing = sums_of(groups, strata[:, -1:])[:, 0].tolist()
+    unannotated = [group for group, count in zip(groups, missing, strict=True) if count == len(group)]
+    annotated = [group for group, count in zip(groups, missing, strict=True) if count < len(group)]
     first = method.seed if method.test_seed is None else method.test_seed
     order = stratified_order(annotated, strata, np.random.default_rng([first, 0]))
     total = sum(map(len, order))

@@ -1,6 +1,5 @@
 """Balance of a split: counts of every class in every part and label fraction, and their deviation from the share."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,15 +82,17 @@ def _worst_deviation(
     """Compare parts with all annotated images, and label fractions with those of the training set."""
     worst, worst_at = 0.0, ""
     all_annotated = np.flatnonzero(annotated)
+    code_of: dict[str, int] = {}
+    codes = np.array([code_of.setdefault(group, len(code_of)) for group in groups], dtype=np.int64)
+    counted_of = {name: (of := np.asarray(rows, dtype=np.int64))[annotated[of]] for name, rows in rows_of.items()}
     for k, label in enumerate(names):
-        per_group = Counter(groups[row] for row in all_annotated.tolist() if present[row, k])
-        if not per_group:
+        per_group = np.bincount(codes[all_annotated[present[all_annotated, k]]])
+        if not per_group.any():
             continue
-        unit = max(per_group.values())
-        for name, rows in rows_of.items():
-            counted = [row for row in rows if annotated[row]]
-            base = all_annotated.tolist() if name in PARTS else [row for row in rows_of["train"] if annotated[row]]
-            if not base:
+        unit = int(per_group.max())
+        for name, counted in counted_of.items():
+            base = all_annotated if name in PARTS else counted_of["train"]
+            if not len(base):
                 continue
             share = int(present[base, k].sum()) * len(counted) / len(base)
             deviation = abs(int(present[counted, k].sum()) - share) / unit

@@ -44,11 +44,17 @@ def strata_of(manifest: Manifest, kind: TaskKind, foreground: Sequence[float] | 
 
 def group_rows(manifest: Manifest, rows: Sequence[int] | range) -> list[list[int]]:
     """Group rows that must stay together, sorted by id, so that the order of the manifest does not matter."""
-    groups: dict[tuple[str, str], list[int]] = {}
-    for number in sorted(rows, key=lambda number: manifest.rows[number].id):
-        row = manifest.rows[number]
-        groups.setdefault(("group", row.group) if row.group else ("id", row.id), []).append(number)
-    return list(groups.values())
+    groups: dict[str, list[int]] = {}
+    found: list[list[int]] = []
+    for _, number in sorted([(manifest.rows[number].id, number) for number in rows]):
+        group = manifest.rows[number].group
+        own = groups.get(group) if group else None
+        if own is None:
+            found.append(own := [])
+            if group:
+                groups[group] = own
+        own.append(number)
+    return found
 
 
 def stratified_order(
@@ -58,7 +64,7 @@ def stratified_order(
     if not groups:
         return []
     sizes = np.array([len(group) for group in groups], dtype=np.float64)
-    counts = np.array([[*strata[group].sum(axis=0), 1.0] for group in groups])
+    counts = np.column_stack([sums_of(groups, strata), np.ones(len(groups))])
     # Groups of the same size and counts are interchangeable: only one of each kind has to be compared.
     kinds, kind_of = np.unique(np.column_stack([sizes, counts]), axis=0, return_inverse=True)
     remaining = _shuffled(kind_of.ravel(), len(kinds), generator)
@@ -77,6 +83,15 @@ def stratified_order(
         deviation += change[best]
         threshold[best] = 2 * length[best] * generator.random() if remaining[best] else np.inf
     return order
+
+
+def sums_of(groups: Sequence[Sequence[int]], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(G, D) sums of the (R, D) values of the rows of each group; groups are not empty."""
+    if not groups:
+        return np.zeros((0, *values.shape[1:]))
+    rows = np.fromiter((row for group in groups for row in group), dtype=np.int64)
+    starts = np.cumsum([0, *map(len, groups[:-1])])
+    return np.add.reduceat(values[rows], starts, axis=0)
 
 
 def first_rows(order: Sequence[list[int]], target: int) -> list[int]:
