@@ -37,8 +37,9 @@ from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest
-from s4mi.engine.optim import OptimConfig
-from s4mi.methods.segmentation.picie import PicieConfig, PixelClustering
+from s4mi.methods.segmentation.picie import PixelClustering
+from s4mi.settings.optim import OptimConfig
+from s4mi.settings.segmentation.picie import PicieConfig
 
 BATCH = 16
 WORKERS = 2

@@ -24,9 +24,11 @@ from torch.nn import functional as F
 from torch.optim import Adam
 
 from s4mi.contract import Batch, Method
-from s4mi.methods.pretraining.cass import Cass, CassConfig
-from s4mi.methods.pretraining.dino import Dino, DinoConfig
+from s4mi.methods.pretraining.cass import Cass
+from s4mi.methods.pretraining.dino import Dino
 from s4mi.nets.backbone import Backbone, Normalise
+from s4mi.settings.pretraining.cass import CassConfig
+from s4mi.settings.pretraining.dino import DinoConfig
 from side_by_side import EPOCHS, OPTIM, SECOND, Contest, Peer, command_line, noise, run
 
 

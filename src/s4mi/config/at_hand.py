@@ -7,9 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from s4mi.config.downloads import can_download
+from s4mi.nets.initial_weights import IMAGENET, NONE
+from s4mi.nets.network_names import Library
 from s4mi.nets.published_weights import published, torch_cache
-from s4mi.nets.weight_names import Library, misfit, weight_file
-from s4mi.nets.weights import IMAGENET, NONE
+from s4mi.nets.weight_names import misfit, weight_file
 
 NOWHERE = "no file, none in a cache, and none that can be downloaded now"
 

@@ -22,9 +22,9 @@ from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import newest_version
-from s4mi.engine.optim import OptimConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.records import SelectionRule, TaskKind, write_text_atomically
+from s4mi.settings.optim import OptimConfig
 
 AnyMethodConfig = Annotated[SerializeAsAny[MethodConfig], BeforeValidator(parse_method)]
 """Settings of any registered method; their `name` says which."""

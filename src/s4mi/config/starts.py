@@ -21,11 +21,10 @@ from s4mi.config.at_hand import NOWHERE, AtHand, at_hand
 from s4mi.config.sections import Section
 from s4mi.contract import AUTO, MethodConfig, NetworkKind, PretrainedConfig
 from s4mi.nets.backbone import TINY, takes_size
-from s4mi.nets.networks import encoder_of
+from s4mi.nets.initial_weights import ENCODERS, IMAGENET, NONE
+from s4mi.nets.network_names import Library, encoder_of
 from s4mi.nets.published_weights import pretrained_cfg, published
 from s4mi.nets.weight_files import file_hash
-from s4mi.nets.weight_names import Library
-from s4mi.nets.weights import ENCODERS, IMAGENET, NONE
 from s4mi.records import RANDOM, Start
 
 TRANSFORMERS = (

@@ -23,7 +23,7 @@ from s4mi.data.spec import Finding
 from s4mi.engine.runtime import PlainRuntime
 from s4mi.inference.features import BLOCK
 from s4mi.nets.frozen_encoder import FrozenEncoder
-from s4mi.nets.weights import IMAGENET
+from s4mi.nets.initial_weights import IMAGENET
 from s4mi.training.features import StoredFeatures
 
 COMPARED = 2048

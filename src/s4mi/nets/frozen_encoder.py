@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from s4mi.contract.features import POOLED, Extractor
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import Backbone, check_backbone, fitting_size
+from s4mi.nets.initial_weights import IMAGENET, NONE, check_weights
 from s4mi.nets.weight_files import file_hash
-from s4mi.nets.weights import IMAGENET, NONE, check_weights
 
 REVISION = 1
 """Raised when the features of the same weights change."""

@@ -13,7 +13,7 @@ import timm
 import torch
 from timm.models import PretrainedCfg
 
-from s4mi.nets.weight_names import Library
+from s4mi.nets.network_names import Library
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 

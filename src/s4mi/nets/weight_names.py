@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
 
 import segmentation_models_pytorch as smp
 import timm
@@ -18,12 +17,10 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import TINY
+from s4mi.nets.network_names import Library
 from s4mi.nets.weight_files import read_file
 from s4mi.nets.weight_layouts import match_weights
 from s4mi.nets.weights import without_head
-
-Library = Literal["timm", "smp"]
-"""Whose network a name stands for: timm's, or an encoder of segmentation_models_pytorch."""
 
 ENDINGS = (".safetensors", ".pth.tar", ".pth", ".pt", ".bin", ".ckpt")
 _SIZE = re.compile(r"_(192|196|224|240|256|288|320|336|384|448|512|560)$")
