@@ -8,7 +8,7 @@ import timm
 from torch import nn
 
 from s4mi.config.at_hand import at_hand
-from s4mi.config.starts import BEST, folders
+from s4mi.config.automatic import BEST, folders
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import patch_size
 from s4mi.nets.initial_weights import NONE

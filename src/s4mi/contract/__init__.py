@@ -2,7 +2,7 @@
 
 A method computes named `Losses` from a `Batch`; the loop sums them, steps the optimiser and calls the hooks.
 
-Settings are imported at once. What computes is imported when it is first used, as it imports torch, which a study can be
+Settings are imported at once. What computes is imported when it is first used, as it imports torch, and a study can be
 planned without.
 """
 
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from s4mi.contract.clusters import MOST_CLUSTERS, ClusterConfig
+from s4mi.contract.feature_names import POOLED, TURNS
 from s4mi.contract.frozen_encoder import CLASSICAL, FrozenEncoderConfig, JoinedFeaturesConfig
 from s4mi.contract.semi_supervised_settings import BatchComposition, NetworkConfig, SemiSupervisedConfig, sigmoid_ramp
 from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, Recipe, WeightRule
@@ -26,8 +27,6 @@ from s4mi.contract.views import (
 if TYPE_CHECKING:
     from s4mi.contract.batch import Batch, Batches, Losses, TrainLoader, TrainState
     from s4mi.contract.features import (
-        POOLED,
-        TURNS,
         Extractor,
         FeatureStore,
         Fit,
@@ -55,8 +54,6 @@ _MODULES = {
     "Losses": "batch",
     "TrainLoader": "batch",
     "TrainState": "batch",
-    "POOLED": "features",
-    "TURNS": "features",
     "Extractor": "features",
     "FeatureStore": "features",
     "Fit": "features",

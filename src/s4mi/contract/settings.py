@@ -26,7 +26,7 @@ NetworkKind = Literal["encoder", "flexible_encoder", "cnn", "transformer", "segm
 """What a setting names: any timm network, also for images padded to its patches, one of these kinds, or a segmentation
 network on an encoder."""
 AUTO = "auto"
-"""Value of a network for the best with weights at hand, and of weights for the best at hand; see `config/starts.py`."""
+"""Value of a network for the best with weights at hand, and of weights for the best; see `config/automatic.py`."""
 
 
 class MethodConfig(BaseModel, ABC):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.contract.features import POOLED
+from s4mi.contract.feature_names import POOLED
 from s4mi.data.banded_page import read_for
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels

@@ -1,5 +1,7 @@
 """What initial weights can be, and where a pre-training run keeps its encoders; known without torch."""
 
+import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 from s4mi.errors import S4miError
@@ -55,3 +57,15 @@ def encoder_file(run: Path, name: str) -> Path:
         f"{run}: is a pre-training run of {' and '.join(saved)}, not of {name!r}; set method.backbone to "
         f"{' or '.join(saved)}, or pre-train {name!r}"
     )
+
+
+def file_hash(path: Path) -> str:
+    """Hash of the content of a file; read again only if its size or time of change differs."""
+    status = path.stat()
+    return _file_hash(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _file_hash(path: Path, _size: int, _changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s4mi.config.starts import starts_of
+from s4mi.config.automatic import starts_of
 from s4mi.contract import Pretrainer
 from s4mi.inference.features import feature_map
 from s4mi.inference.run_encoder import RunEncoder

@@ -21,7 +21,7 @@ import math
 from pathlib import Path
 
 from s4mi.config import RunConfig
-from s4mi.config.starts import starts_of
+from s4mi.config.automatic import starts_of
 from s4mi.contract import Classifier, Pretrainer, Segmenter
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
