@@ -25,8 +25,8 @@ from s4mi.config import (
     save_run_config,
 )
 from s4mi.config import at_hand as at_hand_module
-from s4mi.config.automatic import starts_of
 from s4mi.config.run import differences
+from s4mi.config.starts import starts_of
 from s4mi.contract import MethodConfig
 from s4mi.nets.backbone import tiny_resnet, tiny_vit
 from s4mi.nets.published_weights import Published
@@ -182,7 +182,7 @@ def test_the_encoder_of_a_pretraining_run_needs_no_other_weights(
 @pytest.mark.parametrize("method", METHOD_CONFIGS, ids=lambda method: str(method.model_fields["name"].default))
 def test_every_method_takes_auto(method: type[MethodConfig], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Published, "cached", True)
-    monkeypatch.setattr(automatic, "takes_size", lambda name, size: "")
+    monkeypatch.setattr("s4mi.nets.backbone.takes_size", lambda name, size: "")
     settings = {**dict.fromkeys(method.network_settings(), "auto"), **dict.fromkeys(method.weight_settings(), "auto")}
     if not method.weight_settings():
         pytest.skip("it starts from no weights")

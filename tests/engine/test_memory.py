@@ -7,7 +7,7 @@ import pytest
 
 from s4mi.config import make_run_config
 from s4mi.engine.memory import give_back_memory, keep_freed_memory
-from s4mi.training.run_dir import make_fabric
+from s4mi.training.run_method import make_fabric
 
 GLIBC = platform.libc_ver()[0] == "glibc"
 BLOCK = 64 << 20
@@ -57,7 +57,7 @@ def test_another_c_library_is_not_configured(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_run_keeps_memory_if_so_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
     calls = []
-    monkeypatch.setattr("s4mi.training.run_dir.keep_freed_memory", lambda: calls.append(True))
+    monkeypatch.setattr("s4mi.training.run_method.keep_freed_memory", lambda: calls.append(True))
     hardware = {"accelerator": "cpu", "keep_memory": keep}
     contents = {
         "data": {"path": str(tmp_path)},

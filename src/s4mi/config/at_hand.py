@@ -2,27 +2,17 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from s4mi.config.choice import NOWHERE, AtHand
 from s4mi.config.downloads import can_download
 from s4mi.nets.initial_weights import IMAGENET, NONE
 from s4mi.nets.network_names import Library
 from s4mi.nets.published_weights import published, torch_cache
 from s4mi.nets.weight_names import misfit, weight_file
 
-NOWHERE = "no file, none in a cache, and none that can be downloaded now"
-
 log = logging.getLogger("s4mi")
-
-
-@dataclass(frozen=True)
-class AtHand:
-    """Weights of a network: the value of its setting, and where they are, in words."""
-
-    value: str
-    why: str
 
 
 def at_hand(name: str, library: Library, *, folders: Sequence[Path], files: Sequence[Path] = ()) -> AtHand:

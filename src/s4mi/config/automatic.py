@@ -9,19 +9,14 @@ This is the only place that looks at $S4MI_WEIGHTS. A run's config.yaml holds th
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from s4mi.config.at_hand import NOWHERE, AtHand, at_hand
-from s4mi.config.choice import Choice, each_of, value_of
+from s4mi.config.choice import NOWHERE, AtHand, Choice, each_of, pairs_of, value_of
+from s4mi.config.weight_settings import network_identity
 from s4mi.contract import AUTO, MethodConfig, NetworkKind, PretrainedConfig
-from s4mi.nets.backbone import TINY, takes_size
-from s4mi.nets.initial_weights import ENCODERS, IMAGENET, NONE, file_hash
-from s4mi.nets.network_names import Library, encoder_of
-from s4mi.nets.published_weights import pretrained_cfg, published
-from s4mi.records import RANDOM, Start
+from s4mi.nets.initial_weights import ENCODERS, IMAGENET, NONE
 
 TRANSFORMERS = (
     "vit_small_patch16_dinov3", "vit_base_patch16_dinov3", "vit_small_patch14_dinov2", "vit_base_patch14_dinov2",
@@ -67,7 +62,7 @@ def resolve(method: Config, *, image_size: int) -> tuple[Config, dict[str, Choic
         if AUTO in each_of(value_of(method, setting)):
             found = [
                 (one, _best_weights(method, network, one)) if asked == AUTO else (one, AtHand(asked, ""))
-                for one, asked in _pairs(value_of(method, network), value_of(method, setting))
+                for one, asked in pairs_of(value_of(method, network), value_of(method, setting))
             ]
             values = [each.value for _, each in found]
             single = isinstance(value_of(method, network), str)
@@ -93,6 +88,8 @@ def _best_weights(method: MethodConfig, network: str, name: str) -> AtHand:
     """The best weights at hand of a method's network."""
     if isinstance(method, PretrainedConfig) and method.pretrained is not None:
         return AtHand(NONE, NOT_USED)
+    from s4mi.config.at_hand import at_hand  # reads weight files, with torch
+
     identity = network_identity(name, method.network_settings()[network])
     return AtHand(NONE, NOWHERE) if identity is None else at_hand(*identity, folders=folders())
 
@@ -105,6 +102,9 @@ def _best_network(method: MethodConfig, kind: NetworkKind, asked: str, *, image_
             return saved[0].stem.replace("--", "/"), "the encoder of method.pretrained"
     if asked == NONE:
         return WITHOUT_WEIGHTS[kind], "small, as it starts from random weights"
+    from s4mi.config.at_hand import at_hand
+    from s4mi.nets.backbone import takes_size
+
     passed_over = []
     for name in BEST[kind]:
         identity = network_identity(name, kind)
@@ -126,63 +126,3 @@ def _best_network(method: MethodConfig, kind: NetworkKind, asked: str, *, image_
 def folders() -> tuple[Path, ...]:
     """The folders of $S4MI_WEIGHTS."""
     return tuple(Path(part).expanduser() for part in os.environ.get("S4MI_WEIGHTS", "").split(os.pathsep) if part)
-
-
-def network_identity(name: str, kind: NetworkKind) -> tuple[str, Library] | None:
-    """Name and library of the network that weights of a setting's network are for; None: it has none of either."""
-    if kind != "segmenter":
-        return name, "timm"
-    found = encoder_of(name)
-    return None if found is None else (found[1], found[0])
-
-
-def starts_of(method: MethodConfig, choices: dict[str, Choice]) -> tuple[Start, ...]:
-    """What weights each network of a method began with, for its record."""
-    return tuple(_starts(method, choices))
-
-
-def _starts(method: MethodConfig, choices: dict[str, Choice]) -> Iterator[Start]:
-    pretrained = isinstance(method, PretrainedConfig) and method.pretrained is not None
-    for setting, network in method.weight_settings().items():
-        given = value_of(method, setting)
-        for name, weights in _pairs(value_of(method, network), value_of(method, "weights") if given is None else given):
-            identity = network_identity(name, method.network_settings()[network])
-            choice = choices.get(f"method.{setting}") or choices.get(f"method.{network}")
-            content, licence = "", ""
-            if pretrained:
-                words = "pre-training"
-            elif weights == NONE:
-                words = RANDOM
-            elif weights == IMAGENET:
-                source = None if identity is None else published(identity[0], library=identity[1])
-                words, licence = (IMAGENET, "") if source is None else (source.title, source.licence)
-            else:
-                words, content = f"file {Path(weights).name}", _content(Path(weights))
-            yield Start(
-                network=name,
-                weights=words,
-                content=content,
-                licence=licence,
-                auto=choice is not None and not pretrained,
-                why="" if choice is None else choice.why,
-                normalisation=_normalisation(identity),
-            )
-
-
-def _content(path: Path) -> str:
-    return file_hash(path) if path.is_file() else ""
-
-
-def _normalisation(identity: tuple[str, Library] | None) -> str:
-    cfg = None if identity is None or identity[0] in TINY else pretrained_cfg(identity[0])
-    return "" if cfg is None else f"mean {_numbers(cfg.mean)}, std {_numbers(cfg.std)}"
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.3g}" for value in values)
-
-
-def _pairs(networks: Any, weights: Any) -> list[tuple[str, str]]:
-    """Each network with its weights; weights given once are for all."""
-    names, given = each_of(networks), each_of(weights)
-    return list(zip(names, given * len(names) if len(given) == 1 else given, strict=True))

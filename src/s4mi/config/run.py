@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from s4mi.config.automatic import resolve
 from s4mi.config.choice import Choice
 from s4mi.config.explain import explain
 from s4mi.config.external_tests import Tests
@@ -18,7 +19,7 @@ from s4mi.config.length import resolved_length
 from s4mi.config.loggers import LoggersConfig, short_loggers
 from s4mi.config.methods import METHODS, parse_method
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, Section, SplitConfig
-from s4mi.config.starts import identified, resolve, with_absolute_files
+from s4mi.config.weight_settings import identified, with_absolute_files
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
 from s4mi.data.splits.label_amount import LabelAmount

@@ -1,51 +1,61 @@
-"""Weights in the settings of a method: what identifies them, and `auto`, which is resolved where it is asked for."""
+"""What weights each network of a method began with, for its record."""
 
-import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-from s4mi.config.choice import Choice, each_of, value_of
-from s4mi.contract import AUTO, MethodConfig
+from s4mi.config.choice import Choice, pairs_of, value_of
+from s4mi.config.weight_settings import network_identity
+from s4mi.contract import MethodConfig, PretrainedConfig
+from s4mi.nets.backbone import TINY
 from s4mi.nets.initial_weights import IMAGENET, NONE, file_hash
-
-NAMED = re.compile(r"[\w.]+=")
-"""NAME=FILE of `method.join`."""
-Config = TypeVar("Config", bound=MethodConfig)
-
-
-def resolve(method: Config, *, image_size: int) -> tuple[Config, dict[str, Choice]]:
-    """Return the method with concrete values for each `auto`, and what was chosen, by setting."""
-    asked = [*method.network_settings(), *method.weight_settings()]
-    if not any(AUTO in each_of(value_of(method, setting)) for setting in asked):
-        return method, {}
-    from s4mi.config.automatic import resolve as resolved  # looks into weight files, for which it imports torch
-
-    return resolved(method, image_size=image_size)
+from s4mi.nets.network_names import Library
+from s4mi.nets.published_weights import pretrained_cfg, published
+from s4mi.records import RANDOM, Start
 
 
-def with_absolute_files(method: MethodConfig) -> MethodConfig:
-    """Return settings whose weight files are found from any folder: a run of frozen features needs them again."""
-    settings = [*method.weight_settings(), "join"]
-    given = {name: value for name in settings if (value := value_of(method, name)) is not None}
-    return method.model_copy(update={name: _absolute(value) for name, value in given.items()})
+def starts_of(method: MethodConfig, choices: dict[str, Choice]) -> tuple[Start, ...]:
+    """What weights each network of a method began with, for its record."""
+    return tuple(_starts(method, choices))
 
 
-def _absolute(weights: Any) -> Any:
-    if not isinstance(weights, str):
-        return type(weights)(_absolute(each) for each in weights) if isinstance(weights, list | tuple) else weights
-    name, joined, file = weights.partition("=") if NAMED.match(weights) else ("", "", weights)
-    path = Path(file).expanduser()
-    return f"{name}{joined}{path.absolute()}" if path.is_file() else weights
+def _starts(method: MethodConfig, choices: dict[str, Choice]) -> Iterator[Start]:
+    pretrained = isinstance(method, PretrainedConfig) and method.pretrained is not None
+    for setting, network in method.weight_settings().items():
+        given = value_of(method, setting)
+        for name, weights in pairs_of(
+            value_of(method, network), value_of(method, "weights") if given is None else given
+        ):
+            identity = network_identity(name, method.network_settings()[network])
+            choice = choices.get(f"method.{setting}") or choices.get(f"method.{network}")
+            content, licence = "", ""
+            if pretrained:
+                words = "pre-training"
+            elif weights == NONE:
+                words = RANDOM
+            elif weights == IMAGENET:
+                source = None if identity is None else published(identity[0], library=identity[1])
+                words, licence = (IMAGENET, "") if source is None else (source.title, source.licence)
+            else:
+                words, content = f"file {Path(weights).name}", _content(Path(weights))
+            yield Start(
+                network=name,
+                weights=words,
+                content=content,
+                licence=licence,
+                auto=choice is not None and not pretrained,
+                why="" if choice is None else choice.why,
+                normalisation=_normalisation(identity),
+            )
 
 
-def identified(weights: Any) -> Any:
-    """What identifies weights: of a file that is there its content, else its name, but never its folder."""
-    if not isinstance(weights, str):
-        return [identified(each) for each in weights] if isinstance(weights, list | tuple) else weights
-    if NAMED.match(weights):
-        name, _, file = weights.partition("=")
-        return f"{name}={identified(file)}"
-    path = Path(weights)
-    if weights in (IMAGENET, NONE, AUTO):
-        return weights
-    return f"content {file_hash(path)}" if path.is_file() else path.name
+def _content(path: Path) -> str:
+    return file_hash(path) if path.is_file() else ""
+
+
+def _normalisation(identity: tuple[str, Library] | None) -> str:
+    cfg = None if identity is None or identity[0] in TINY else pretrained_cfg(identity[0])
+    return "" if cfg is None else f"mean {_numbers(cfg.mean)}, std {_numbers(cfg.std)}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)

@@ -27,7 +27,8 @@ from s4mi.maths.projection import pca, umap
 from s4mi.records import FeatureMap, MapPoint, Part
 from s4mi.training.feature_stores import feature_store
 from s4mi.training.features import StoredFeatures
-from s4mi.training.run_dir import RunDir, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import make_runtime
 
 Projection = Literal["pca", "umap"]
 BLOCK = 256

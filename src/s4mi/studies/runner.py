@@ -28,7 +28,7 @@ from s4mi.studies.scheduler import Scheduler
 from s4mi.studies.signals import StopRequest
 from s4mi.studies.worker import AttemptResult, Job
 from s4mi.studies.worker_pool import WorkerPool
-from s4mi.training.environment import git_revision, versions
+from s4mi.training.installed import git_revision, versions
 from s4mi.training.progress import Progress
 from s4mi.training.run_dir import tidy
 from s4mi.training.versions import version_note
