@@ -35,7 +35,7 @@ class MethodConfig(BaseModel, ABC):
     For the registry of methods, see `config/methods.py`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     summary: ClassVar[str]
     """One-line description, shown by `s4mi methods`."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class OptimConfig(BaseModel):
     """Settings of the optimiser; the defaults are those of the paper."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimiser")
     lr: float = Field(3.6e-4, gt=0, description="Initial learning rate")
