@@ -1,5 +1,6 @@
 """What every test may use: small drawn data sets and quick run settings."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from s4mi.data.spec import DatasetSpec
 
 pytest_plugins = ("label_studio_program", "page_in_chromium", "viewer_tab")
 
+gc.disable()  # until all tests are collected: it would look through the same modules again and again
+
 REASON = "S4MI_DATA names no folder of real images"
 
 
@@ -34,6 +37,12 @@ def pytest_configure() -> None:
     hypothesis.settings.register_profile("ci", derandomize=True)
     if os.environ.get("CI"):
         hypothesis.settings.load_profile("ci")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: it is never looked through again, which takes half a second each time."""
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

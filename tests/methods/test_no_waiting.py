@@ -25,7 +25,7 @@ from s4mi.methods.segmentation import frozen_teacher, picie
 from s4mi.records import TaskKind
 from s4mi.settings.optim import OptimConfig
 
-STEPS = 4
+STEPS = 3
 """Steps per epoch."""
 
 

@@ -12,10 +12,38 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.nets.initial_weights import ELSEWHERE, IMAGENET, NONE, encoder_path
+from s4mi.nets.initial_weights import (
+    ELSEWHERE,
+    ENCODERS,
+    IMAGENET,
+    NONE,
+    check_weights,
+    encoder_file,
+    encoder_path,
+    start_weights,
+)
 from s4mi.nets.weight_files import read_file
 from s4mi.nets.weight_layouts import Match, match_weights
 from s4mi.records.atomic import replacing
+
+__all__ = [
+    "ENCODERS",
+    "IMAGENET",
+    "NONE",
+    "check_weights",
+    "classifier_of",
+    "downloading",
+    "encoder_file",
+    "encoder_path",
+    "load_file",
+    "loading",
+    "read_for_timm",
+    "read_weights",
+    "save_encoder",
+    "start_weights",
+    "without_head",
+]
+"""Those of `initial_weights` are here for methods of other packages, which import all of weights from one place."""
 
 log = logging.getLogger("s4mi")
 
