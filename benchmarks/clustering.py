@@ -79,7 +79,8 @@ class Contest:
         torch.manual_seed(0)
         names = self.config.own_classes
         task = Task("segmentation", classes=names, image_size=self.size, counts=(0,) * len(names), labelled=0)
-        return self.config.build(task)
+        method: PixelClustering = self.config.build(task)
+        return method
 
     def peer(self, supply: Supply) -> FourPasses:
         """The peer with the same weights, in torch's default memory format."""

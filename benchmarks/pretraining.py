@@ -62,7 +62,8 @@ class DinoContest(Contest):
             prototypes=prototypes,
             batch_norm=False,  # as in the paper and in lightly's example
         )
-        return config.build(self.task)
+        method: Dino = config.build(self.task)
+        return method
 
     def peer(self) -> "LightlyDino":
         backbone = Backbone(self.backbone, image_size=self.size, any_size=True)
@@ -88,7 +89,8 @@ class CassContest(Contest):
     against: ClassVar[str] = "plain loop, two optimisers"
 
     def method(self) -> Cass:
-        return CassConfig(cnn=self.cnn, vit=self.vit, weights="none").build(self.task)
+        method: Cass = CassConfig(cnn=self.cnn, vit=self.vit, weights="none").build(self.task)
+        return method
 
     def peer(self) -> "TwoNetworks":
         backbones = [Backbone(name, image_size=self.size) for name in (self.cnn, self.vit)]

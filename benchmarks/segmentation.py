@@ -54,7 +54,8 @@ class CrossTeachingContest(Contest):
         config = CrossTeachingConfig(
             recipe="paper", cnn=self.cnn, transformer=self.transformer, transformer_weights="none"
         )
-        return config.build(self.task)
+        method: CrossTeaching = config.build(self.task)
+        return method
 
     def peer(self) -> "PlainLoop":
         return PlainLoop(self.method(), self.crops())
