@@ -98,7 +98,9 @@ class StudyRunner:
         """Train the remaining runs."""
         self._pool = pool
         trainable = [run for run in self._plan if run.name not in self.outcomes or self.outcomes[run.name].record]
-        scheduler = Scheduler(trainable, self._queue, self._budget, epochs_done=self._epochs_done)
+        scheduler = Scheduler(
+            trainable, self._queue, self._budget, epochs_done=self._epochs_done, together=pool.together
+        )
         with pool:
             while not self._queue.done:
                 while pool.has_capacity and (planned := scheduler.start_next()) is not None:
