@@ -79,7 +79,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "data check of a folder": ("data", "check", "source-pairs"),
     "study plan": ("study", "plan", "study.yaml"),
     "study run": ("study", "run", "study.yaml", "-o", "study", "--workers", "0"),
-    "study run with workers": ("study", "run", "study.yaml", "-o", "by-workers", "--workers", "2"),
+    "study run with workers": ("study", "run", "study.yaml", "-o", "by-workers", "--workers", "1"),
     "report of a study": ("report", "study", "-o", "study.html", "--no-names"),
     "simulate": (
         "simulate",
