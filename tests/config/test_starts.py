@@ -29,7 +29,7 @@ from s4mi.config.run import differences
 from s4mi.config.starts import starts_of
 from s4mi.contract import MethodConfig
 from s4mi.nets.backbone import tiny_resnet, tiny_vit
-from s4mi.nets.published_weights import Published
+from s4mi.nets.published_source import Published
 from s4mi.records import RANDOM
 
 

@@ -49,14 +49,15 @@ def _print_plan(study_file: Path, overrides: Sequence[str], out: Path | None) ->
     look_at_study(study_file, overrides)
 
     from s4mi.cli.study_tree import budget_line, total_line, tree_lines
-    from s4mi.config import load_study, plan_study, unneeded
+    from s4mi.config import plan_study, unneeded
+    from s4mi.config.study_file import read_study
     from s4mi.studies.preflight import check_plan, missing_datasets, too_few_labels
     from s4mi.studies.run_state import as_begun, older_defaults
     from s4mi.studies.status import study_status
 
-    study = load_study(study_file, overrides)
+    study = read_study(study_file, overrides)
     study = study if out is None else as_begun(study, out)
-    runs = list(plan_study(study, Path() if out is None else out.absolute()))
+    runs = list(plan_study(study, Path() if out is None else out.absolute(), origin=str(study_file)))
     status = study_status(runs, out, budget=study.seconds)
     for line in tree_lines(status.runs):
         typer.echo(line)

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from s4mi.config.at_hand import at_hand
 from s4mi.config.choice import NOWHERE, AtHand, Choice, each_of, pairs_of, value_of
 from s4mi.config.weight_settings import network_identity
 from s4mi.contract import AUTO, MethodConfig, NetworkKind, PretrainedConfig
@@ -88,8 +89,6 @@ def _best_weights(method: MethodConfig, network: str, name: str) -> AtHand:
     """The best weights at hand of a method's network."""
     if isinstance(method, PretrainedConfig) and method.pretrained is not None:
         return AtHand(NONE, NOT_USED)
-    from s4mi.config.at_hand import at_hand  # reads weight files, with torch
-
     identity = network_identity(name, method.network_settings()[network])
     return AtHand(NONE, NOWHERE) if identity is None else at_hand(*identity, folders=folders())
 
@@ -102,9 +101,6 @@ def _best_network(method: MethodConfig, kind: NetworkKind, asked: str, *, image_
             return saved[0].stem.replace("--", "/"), "the encoder of method.pretrained"
     if asked == NONE:
         return WITHOUT_WEIGHTS[kind], "small, as it starts from random weights"
-    from s4mi.config.at_hand import at_hand
-    from s4mi.nets.backbone import takes_size
-
     passed_over = []
     for name in BEST[kind]:
         identity = network_identity(name, kind)
@@ -115,12 +111,19 @@ def _best_network(method: MethodConfig, kind: NetworkKind, asked: str, *, image_
             found = at_hand(*identity, folders=folders() if asked == AUTO else ())
         if found.value == NONE or asked == IMAGENET != found.value:
             continue
-        if kind not in ("segmenter", "flexible_encoder") and (problem := takes_size(name, image_size)):
+        if kind not in ("segmenter", "flexible_encoder") and (problem := _misfit(name, image_size)):
             passed_over.append(f"{name}: {problem}")
         else:
             skipped = f"; passed over: {'; '.join(passed_over)}" if passed_over else ""
             return name, f"the best with weights at hand, {found.why}{skipped}"
     return WITHOUT_WEIGHTS[kind], "no weights of any network of the list are at hand"
+
+
+def _misfit(name: str, image_size: int) -> str:
+    """Why a network does not take images of this size; empty if it does."""
+    from s4mi.nets.backbone import takes_size  # builds it, with torch
+
+    return takes_size(name, image_size)
 
 
 def folders() -> tuple[Path, ...]:

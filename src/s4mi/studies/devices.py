@@ -19,12 +19,13 @@ DEVICE_FILES = ("nvidia*", "kfd", "dxg", "nvhost*", "nvmap", "dri/renderD*")
 
 def available_threads() -> int:
     """Threads for all runs together: those that torch would take, but no more than this process may use cores."""
+    cores: int = joblib.cpu_count()
     if "torch" in sys.modules:
         import torch
 
-        return min(torch.get_num_threads(), joblib.cpu_count())
+        return min(torch.get_num_threads(), cores)
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return min(int(given), joblib.cpu_count()) if given.isdecimal() and int(given) > 0 else joblib.cpu_count()
+    return min(int(given), cores) if given.isdecimal() and int(given) > 0 else cores
 
 
 def gpu_count(devices: Path = Path("/dev")) -> int:
