@@ -24,13 +24,13 @@ demo: $(READY) ## compare techniques on drawn images and write a report (at most
 	$(BIN)/s4mi demo --out s4mi-demo
 
 test: $(READY) ## the fast tests
-	$(BIN)/python -m pytest -n 2 -m "not slow and not browser and not torture"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser and not torture"
 
 test-browser: $(READY) ## the page in Chromium; skipped, saying so, where that is not installed
 	$(BIN)/python -m pytest -m browser -rs
 
 test-all: $(READY) ## all tests, slow ones too
-	$(BIN)/python -m pytest -n 2 -m "not torture"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not torture"
 
 torture: $(READY) ## kill every command, start it twice, damage its inputs: make torture KILLS=500 PAIRS=100 MUTANTS=1000 SEED=0 (an hour, idle)
 	KILLS=$(KILLS) PAIRS=$(PAIRS) MUTANTS=$(MUTANTS) SEED=$(SEED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -s -m torture tests/torture

@@ -37,8 +37,9 @@ from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest
-from s4mi.engine.optim import OptimConfig
-from s4mi.methods.segmentation.picie import PicieConfig, PixelClustering
+from s4mi.methods.segmentation.picie import PixelClustering
+from s4mi.settings.optim import OptimConfig
+from s4mi.settings.segmentation.picie import PicieConfig
 
 BATCH = 16
 WORKERS = 2
@@ -78,7 +79,8 @@ class Contest:
         torch.manual_seed(0)
         names = self.config.own_classes
         task = Task("segmentation", classes=names, image_size=self.size, counts=(0,) * len(names), labelled=0)
-        return self.config.build(task)
+        method: PixelClustering = self.config.build(task)
+        return method
 
     def peer(self, supply: Supply) -> FourPasses:
         """The peer with the same weights, in torch's default memory format."""

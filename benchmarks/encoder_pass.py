@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from measured import Pair, machine, report, turn_by_turn
-from s4mi.contract.features import POOLED
+from s4mi.contract.feature_names import POOLED
 from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.preprocessing import Preprocessing

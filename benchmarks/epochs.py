@@ -26,9 +26,9 @@ from epoch_contest import BATCH, WORKERS, Contest, compare
 from measured import Pair, machine, report
 from pretraining import EXAMPLE_HEAD
 from s4mi.data.manifest import Manifest
-from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.methods.pretraining.dino import DinoConfig
-from s4mi.methods.segmentation.supervised import SupervisedConfig
+from s4mi.settings.classification.finetune import FinetuneConfig
+from s4mi.settings.pretraining.dino import DinoConfig
+from s4mi.settings.segmentation.supervised import SupervisedConfig
 from usual_loaders import AsSsl4mis, Crops, Loader, Monai, Photographs, SameViews, loader
 from usual_loops import lightly_dino, plain_classifier, plain_segmenter
 

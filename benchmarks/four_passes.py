@@ -25,8 +25,8 @@ from torchvision import transforms
 from torchvision.transforms import functional as TF
 
 from s4mi.contract import Batch, ViewSpec
-from s4mi.engine.optim import OptimConfig
 from s4mi.nets.pixel_features import PixelFeatures
+from s4mi.settings.optim import OptimConfig
 
 GEOMETRY = slice(0, 6)
 """Geometric parameters of an image: top, left, height and width of the crop, flipped left-right and up-down."""

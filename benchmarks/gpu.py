@@ -31,7 +31,8 @@ from s4mi.contract import TrainLoader
 from s4mi.data.sources.synthetic import write_synthetic
 from s4mi.engine.fit import Step, fit
 from s4mi.training.prepare import prepare
-from s4mi.training.run_dir import RunDir, make_fabric
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import make_fabric
 from s4mi.training.session import Session
 
 PACKAGES = ("torch", "timm", "lightning-fabric")

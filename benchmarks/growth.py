@@ -40,10 +40,10 @@ from s4mi.data.loading.loader import TrainBatches
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.sources.synthetic import write_synthetic
-from s4mi.engine.optim import OptimConfig
-from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.methods.pretraining.dino import DinoConfig
 from s4mi.recipes.split import split_dataset
+from s4mi.settings.classification.finetune import FinetuneConfig
+from s4mi.settings.optim import OptimConfig
+from s4mi.settings.pretraining.dino import DinoConfig
 
 PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "joblib")
 BATCH = 16

@@ -45,7 +45,8 @@ from s4mi.inference.predictor import Model, Predictor
 from s4mi.inference.run_model import RunModel
 from s4mi.inference.writers.classification import PredictionWriter
 from s4mi.inference.writers.segmentation import MaskWriter
-from s4mi.training.run_dir import RunDir, build_method
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import build_method
 
 PAGE = 512
 BATCH = 16

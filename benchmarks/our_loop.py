@@ -7,7 +7,8 @@ from s4mi.contract import Batch, Method, TrainLoader
 from s4mi.engine.cpu.optimise import optimise_for_device
 from s4mi.engine.fabric import Fabric
 from s4mi.engine.fit import Step, fit
-from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
+from s4mi.engine.optim import make_optimizer, make_scheduler
+from s4mi.settings.optim import OptimConfig
 
 OPTIM = OptimConfig()
 

@@ -24,9 +24,11 @@ from torch.nn import functional as F
 from torch.optim import Adam
 
 from s4mi.contract import Batch, Method
-from s4mi.methods.pretraining.cass import Cass, CassConfig
-from s4mi.methods.pretraining.dino import Dino, DinoConfig
+from s4mi.methods.pretraining.cass import Cass
+from s4mi.methods.pretraining.dino import Dino
 from s4mi.nets.backbone import Backbone, Normalise
+from s4mi.settings.pretraining.cass import CassConfig
+from s4mi.settings.pretraining.dino import DinoConfig
 from side_by_side import EPOCHS, OPTIM, SECOND, Contest, Peer, command_line, noise, run
 
 
@@ -60,7 +62,8 @@ class DinoContest(Contest):
             prototypes=prototypes,
             batch_norm=False,  # as in the paper and in lightly's example
         )
-        return config.build(self.task)
+        method: Dino = config.build(self.task)
+        return method
 
     def peer(self) -> "LightlyDino":
         backbone = Backbone(self.backbone, image_size=self.size, any_size=True)
@@ -86,7 +89,8 @@ class CassContest(Contest):
     against: ClassVar[str] = "plain loop, two optimisers"
 
     def method(self) -> Cass:
-        return CassConfig(cnn=self.cnn, vit=self.vit, weights="none").build(self.task)
+        method: Cass = CassConfig(cnn=self.cnn, vit=self.vit, weights="none").build(self.task)
+        return method
 
     def peer(self) -> "TwoNetworks":
         backbones = [Backbone(name, image_size=self.size) for name in (self.cnn, self.vit)]

@@ -23,7 +23,8 @@ from torch.nn import functional as F
 from torch.optim import Adam
 
 from s4mi.contract import Batch, Method, Task
-from s4mi.methods.segmentation.cross_teaching import CrossTeaching, CrossTeachingConfig
+from s4mi.methods.segmentation.cross_teaching import CrossTeaching
+from s4mi.settings.segmentation.cross_teaching import CrossTeachingConfig
 from side_by_side import OPTIM, Contest, Peer, command_line, noise, run
 
 
@@ -53,7 +54,8 @@ class CrossTeachingContest(Contest):
         config = CrossTeachingConfig(
             recipe="paper", cnn=self.cnn, transformer=self.transformer, transformer_weights="none"
         )
-        return config.build(self.task)
+        method: CrossTeaching = config.build(self.task)
+        return method
 
     def peer(self) -> "PlainLoop":
         return PlainLoop(self.method(), self.crops())

@@ -26,7 +26,7 @@ from measured import Pair, Work, apart, machine, peaks, report
 from our_loop import Repeated, our_steps
 from s4mi.contract import Batch, Method, Task, TrainState
 from s4mi.engine.memory import keep_freed_memory
-from s4mi.engine.optim import OptimConfig
+from s4mi.settings.optim import OptimConfig
 
 OPTIM = OptimConfig()
 EPOCHS = 100

@@ -35,7 +35,7 @@ from s4mi.maths.stats import mean_interval
 from s4mi.records import SegmentationScores
 from s4mi.training.evaluate import evaluate, validate
 from s4mi.training.prepare import Prepared, prepare
-from s4mi.training.run_dir import make_fabric
+from s4mi.training.run_method import make_fabric
 
 SAMPLE = 100_000
 """Largest number of training pixels for k-means."""

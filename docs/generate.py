@@ -27,6 +27,7 @@ from s4mi.config import (
     StudyConfig,
     first_look,
     method_table,
+    published_table,
     setting_names,
 )
 from s4mi.config.profiles import PROFILES, profile_text
@@ -131,6 +132,7 @@ def main() -> None:
         REFERENCE / "python.md": HEAD + python_page(),
         Path(first_look.__file__).parent / first_look.NAMES: names_of_settings(),
         Path(first_look.__file__).parent / method_table.TABLE: method_table.as_json(METHODS.rows()),
+        Path(first_look.__file__).parent / published_table.TABLE: published_table.as_json(),
     }
     stale = [path.name for path, text in pages.items() if _read(path) != text]
     if "--check" in sys.argv[1:]:

@@ -1,5 +1,6 @@
 """A machine with a clock of its own, which takes as long for the runs of a study as it is told to."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -51,8 +52,8 @@ class Machine:
 
     def run(self) -> None:
         begin = self.clock[0]
-        queue, budget = RunQueue(self.plan), Budget(self.seconds, {})
-        scheduler = Scheduler(self.plan, queue, budget, epochs_done={})
+        queue, budget = RunQueue(self.plan), Budget(None if math.isinf(self.seconds) else self.seconds, {})
+        scheduler = Scheduler(self.plan, queue, budget, epochs_done={}, together=self.workers)
         active: list[Active] = []
         while not queue.done:
             while len(active) < self.workers and (planned := scheduler.start_next()) is not None:

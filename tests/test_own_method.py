@@ -58,7 +58,7 @@ def test_it_is_listed_trained_and_compared(installed: Path, lesions: Path, cache
         ["evaluate", "one"],
         ["train", "run.yaml", "method.alpah=1", "-o", "two"],
         ["train", "run.yaml", "method.name=mixpu", "-o", "two"],
-        ["study", "run", "study.yaml", "-o", "compared", "--workers", "2"],
+        ["study", "run", "study.yaml", "-o", "compared", "--workers", "1"],
     ]
     path = os.pathsep.join([str(installed), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(

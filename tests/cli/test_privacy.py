@@ -33,6 +33,9 @@ forbid_sockets()
 from s4mi.cli import main
 import s4mi.recipes.train, s4mi.recipes.report, s4mi.recipes.explain, s4mi.recipes.export, s4mi.recipes.suggest
 import s4mi.recipes.embed, s4mi.recipes.predict, s4mi.studies.run, s4mi.visualisation.comparison_sheet
+import importlib, pkgutil, s4mi.methods
+for module in pkgutil.walk_packages(s4mi.methods.__path__, "s4mi.methods."):
+    importlib.import_module(module.name)  # once, and not in the process of every command
 import s4mi.studies.demo
 from pathlib import Path
 from s4mi.config import load_study
@@ -76,7 +79,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "data check of a folder": ("data", "check", "source-pairs"),
     "study plan": ("study", "plan", "study.yaml"),
     "study run": ("study", "run", "study.yaml", "-o", "study", "--workers", "0"),
-    "study run with workers": ("study", "run", "study.yaml", "-o", "by-workers", "--workers", "2"),
+    "study run with workers": ("study", "run", "study.yaml", "-o", "by-workers", "--workers", "1"),
     "report of a study": ("report", "study", "-o", "study.html", "--no-names"),
     "simulate": (
         "simulate",

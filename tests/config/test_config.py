@@ -22,10 +22,10 @@ from s4mi.config import (
 )
 from s4mi.contract import BatchComposition, ViewSpec
 from s4mi.errors import S4miError
-from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
-from s4mi.methods.segmentation.picie import PicieConfig
-from s4mi.methods.segmentation.supervised import SupervisedConfig
+from s4mi.settings.classification.finetune import FinetuneConfig
+from s4mi.settings.segmentation.cross_teaching import CrossTeachingConfig
+from s4mi.settings.segmentation.picie import PicieConfig
+from s4mi.settings.segmentation.supervised import SupervisedConfig
 
 DEDL = "data: {path: images}\nmethod: dedl\n"
 TRANSFER = "data: {path: images}\nmethod: {name: finetune, backbone: tiny_resnet}\n"

@@ -11,7 +11,7 @@ from s4mi.config.methods import check_method
 from s4mi.config.run import RunConfig
 from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError
-from s4mi.methods.classification.finetune import FinetuneConfig
+from s4mi.settings.classification.finetune import FinetuneConfig
 
 
 class PoliteConfig(FinetuneConfig):

@@ -18,18 +18,18 @@ from s4mi.config import (
     METHOD_CONFIGS,
     RunConfig,
     apply_overrides,
+    automatic,
     downloads,
     load_run_config,
     make_run_config,
     save_run_config,
-    starts,
 )
 from s4mi.config import at_hand as at_hand_module
 from s4mi.config.run import differences
 from s4mi.config.starts import starts_of
 from s4mi.contract import MethodConfig
 from s4mi.nets.backbone import tiny_resnet, tiny_vit
-from s4mi.nets.published_weights import Published
+from s4mi.nets.published_source import Published
 from s4mi.records import RANDOM
 
 
@@ -40,7 +40,7 @@ def nothing_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(Published, "cached", False)
     monkeypatch.setattr(at_hand_module, "torch_cache", lambda: tmp_path / "torch")
-    for cached in (at_hand_module._at_hand, starts._say, downloads._answers):
+    for cached in (at_hand_module._at_hand, automatic._say, downloads._answers):
         cached.cache_clear()
     downloads._SILENT.clear()
 
@@ -146,7 +146,7 @@ def test_a_saved_config_holds_what_was_chosen_and_stays_so(tmp_path: Path, monke
 
 
 def test_a_network_is_chosen_by_the_weights_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(starts.BEST, "encoder", ("resnet18", "tiny_vit", "tiny_resnet"))
+    monkeypatch.setitem(automatic.BEST, "encoder", ("resnet18", "tiny_vit", "tiny_resnet"))
     monkeypatch.setenv("S4MI_WEIGHTS", str(tmp_path / "weights"))
     save(tmp_path / "weights", "tiny_resnet.safetensors")
     asked = {**AUTO, "backbone": "auto"}
@@ -182,7 +182,7 @@ def test_the_encoder_of_a_pretraining_run_needs_no_other_weights(
 @pytest.mark.parametrize("method", METHOD_CONFIGS, ids=lambda method: str(method.model_fields["name"].default))
 def test_every_method_takes_auto(method: type[MethodConfig], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Published, "cached", True)
-    monkeypatch.setattr(starts, "takes_size", lambda name, size: "")
+    monkeypatch.setattr("s4mi.nets.backbone.takes_size", lambda name, size: "")
     settings = {**dict.fromkeys(method.network_settings(), "auto"), **dict.fromkeys(method.weight_settings(), "auto")}
     if not method.weight_settings():
         pytest.skip("it starts from no weights")
@@ -250,7 +250,7 @@ def test_auto_is_a_value_on_the_command_line() -> None:
 
 
 def test_a_teacher_pads_images_to_its_patches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(starts.BEST, "flexible_encoder", ("tiny_vit", "tiny_resnet"))
+    monkeypatch.setitem(automatic.BEST, "flexible_encoder", ("tiny_vit", "tiny_resnet"))
     monkeypatch.setenv("S4MI_WEIGHTS", str(tmp_path / "weights"))
     save(tmp_path / "weights", "tiny_vit.safetensors")
     asked = {"name": "frozen_teacher", "network": "small_unet", "teacher": "auto", "teacher_weights": "auto"}

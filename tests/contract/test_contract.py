@@ -22,8 +22,8 @@ from s4mi.contract import (
     sigmoid_ramp,
 )
 from s4mi.errors import S4miError
-from s4mi.methods.segmentation.self_training import SelfTrainingConfig
-from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
+from s4mi.settings.segmentation.self_training import SelfTrainingConfig
+from s4mi.settings.segmentation.weak_to_strong import WeakToStrongConfig
 
 
 @settings(deadline=None, max_examples=25)

@@ -3,9 +3,9 @@
 import pytest
 
 from s4mi.config.methods import METHOD_CONFIGS
-from s4mi.methods.pretraining.cass import CassConfig
-from s4mi.methods.pretraining.dino import DinoConfig
-from s4mi.methods.pretraining.simclr import SimclrConfig
+from s4mi.settings.pretraining.cass import CassConfig
+from s4mi.settings.pretraining.dino import DinoConfig
+from s4mi.settings.pretraining.simclr import SimclrConfig
 
 
 def test_what_is_set_is_not_recommended() -> None:

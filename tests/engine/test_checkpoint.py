@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from s4mi.engine import checkpoint
-from s4mi.engine.checkpoint import LAST, TRAINING, load_last, load_weights, save_best, save_last
+from s4mi.engine.checkpoint import load_last, load_weights, save_best, save_last
 from s4mi.errors import S4miError
+from s4mi.records.checkpoint_files import LAST, TRAINING
 
 
 def weights(value: float) -> dict[str, torch.Tensor]:

@@ -14,11 +14,11 @@ from s4mi.contract import MethodConfig, Task
 from s4mi.engine import compilation
 from s4mi.engine.compilation import compile_networks
 from s4mi.errors import S4miError
-from s4mi.methods.pretraining.dino import DinoConfig
-from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
-from s4mi.methods.segmentation.picie import PicieConfig
 from s4mi.recipes.train import train
 from s4mi.records import read_epochs
+from s4mi.settings.pretraining.dino import DinoConfig
+from s4mi.settings.segmentation.cross_teaching import CrossTeachingConfig
+from s4mi.settings.segmentation.picie import PicieConfig
 
 CPU = torch.device("cpu")
 DINO: dict[str, Any] = {

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from s4mi.contract import Batch, Batches, Classifier, Losses, TrainState
 from s4mi.engine.fit import LossNotFiniteError, fit
-from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
+from s4mi.engine.optim import make_optimizer, make_scheduler
+from s4mi.settings.optim import OptimConfig
 
 
 @final

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
+from s4mi.engine.optim import make_optimizer, make_scheduler
+from s4mi.settings.optim import OptimConfig
 
 CPU = torch.device("cpu")
 

@@ -15,12 +15,12 @@ from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import WRITERS
 from s4mi.inference.load import load_exported
 from s4mi.inference.model_metadata import ImageInput, ModelMetadata, SourceRun
-from s4mi.methods.classification.classical import ClassicalConfig
-from s4mi.methods.classification.frozen import FrozenConfig
 from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration
 from s4mi.records.reliability import Reliability
+from s4mi.settings.classification.classical import ClassicalConfig
+from s4mi.settings.classification.frozen import FrozenConfig
 
 NAMES = ("a", "b", "c")[:CLASSES]
 QUICK = ("finetune-multiclass", "dedl-segmentation")

@@ -19,12 +19,13 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 from fake_gpu import GPU, not_waited_for
 from s4mi.contract import Batch, Method, MethodConfig
 from s4mi.engine.fit import Step, fit
-from s4mi.engine.optim import OptimConfig, make_optimizer, make_scheduler
+from s4mi.engine.optim import make_optimizer, make_scheduler
 from s4mi.maths import mini_batch_kmeans, pixel_clusters
 from s4mi.methods.segmentation import frozen_teacher, picie
 from s4mi.records import TaskKind
+from s4mi.settings.optim import OptimConfig
 
-STEPS = 4
+STEPS = 3
 """Steps per epoch."""
 
 

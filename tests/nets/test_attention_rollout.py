@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from s4mi.contract import Classifier, Task
 from s4mi.errors import S4miError
-from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.nets.attention_rollout import attention_rollout, find_attention
+from s4mi.settings.classification.finetune import FinetuneConfig
 
 SIZE = 64
 

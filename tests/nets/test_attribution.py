@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from s4mi.contract import Classifier, Task
 from s4mi.errors import S4miError
-from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.nets.attribution import MIN_POSITIONS, find_layer, grad_cam, input_gradient, smooth_grad
+from s4mi.settings.classification.finetune import FinetuneConfig
 
 SIZE = 64
 CLASSES = (2, 0)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.nets.dpt import DPT, ENCODER_RATE
-from s4mi.nets.networks import build_network, network_label
+from s4mi.nets.network_names import network_label
+from s4mi.nets.networks import build_network
 
 
 def built(image_size: int = 32, classes: int = 3) -> DPT:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import IMAGENET_MEAN, Backbone, tiny_resnet
 from s4mi.nets.fpn import FPN, STRIDES, check_pyramid
-from s4mi.nets.weights import encoder_file, save_encoder
+from s4mi.nets.initial_weights import encoder_file
+from s4mi.nets.weights import save_encoder
 
 SMALL = ["tiny_resnet", "resnet18", "convnext_atto", "mobilenetv3_small_050", "regnety_002"]
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from s4mi.nets.backbone import TINY, Backbone
 from s4mi.nets.frozen_net import FrozenNet
-from s4mi.nets.networks import build_network, network_label
+from s4mi.nets.network_names import network_label
+from s4mi.nets.networks import build_network
 
 
 def state(module: torch.nn.Module) -> dict[str, Tensor]:

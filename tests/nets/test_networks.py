@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import tiny_resnet
-from s4mi.nets.networks import build_network, encoder_of, network_label
+from s4mi.nets.network_names import encoder_of, network_label
+from s4mi.nets.networks import build_network
 from s4mi.nets.segmentation import log_padding
 from s4mi.nets.small_unet import SmallUNet
 from s4mi.nets.smp_net import SmpNet

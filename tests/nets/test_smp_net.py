@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError
+from s4mi.nets.architectures import ARCHITECTURES, ArchitectureName
 from s4mi.nets.backbone import IMAGENET_MEAN, IMAGENET_STD, tiny_resnet
-from s4mi.nets.smp_net import ARCHITECTURES, PAPER_CHANNELS, ArchitectureName, SmpNet, check_encoder
+from s4mi.nets.smp_net import PAPER_CHANNELS, SmpNet, check_encoder
 
 SMALL = (16, 8, 8)
 DEEP = (16, 16, 8, 8, 8)

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from s4mi.contract import Batch, Method, Task, TrainState
-from s4mi.engine.optim import OptimConfig, make_optimizer
-from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.methods.segmentation.supervised import SupervisedConfig
+from s4mi.engine.optim import make_optimizer
 from s4mi.nets.tuning import hold_frozen, parameter_groups
+from s4mi.settings.classification.finetune import FinetuneConfig
+from s4mi.settings.optim import OptimConfig
+from s4mi.settings.segmentation.supervised import SupervisedConfig
 
 SIZE = 32
 TASKS = {

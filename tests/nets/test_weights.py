@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import Backbone
-from s4mi.nets.weights import NONE, classifier_of, encoder_file, encoder_path, save_encoder
+from s4mi.nets.initial_weights import NONE, encoder_file, encoder_path
+from s4mi.nets.weights import classifier_of, save_encoder
 
 NETWORKS = ["tiny_resnet", "tiny_vit", "tiny_swin", "resnet18", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
 

@@ -26,7 +26,8 @@ from s4mi.nets.backbone import Backbone
 from s4mi.recipes.embed import embed_run, feature_map
 from s4mi.recipes.train import train
 from s4mi.records import FeatureMap
-from s4mi.training.run_dir import RunDir, load_method, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import load_method, make_runtime
 
 Quick = Callable[..., RunConfig]
 CASS = {"name": "cass", "cnn": "tiny_resnet", "vit": "tiny_vit", "weights": "none", "embedding": 16}

@@ -32,10 +32,10 @@ from s4mi.inference.saliency_maps import GRADIENTS, MAP_NAMES, TRUTH, Explainer,
 from s4mi.inference.saliency_scores import ALIKE, WEIGHT_INDEPENDENT, MapScores, alike, summarise
 from s4mi.maths.saliency import energy_inside, pointing_game
 from s4mi.maths.saliency_baselines import centre_blob
-from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.recipes.explain import explain
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
+from s4mi.settings.classification.finetune import FinetuneConfig
 from s4mi.training.run_dir import RunDir
 from s4mi.visualisation.saliency_sheet import saliency_sheet
 

@@ -27,7 +27,7 @@ from s4mi.records import pretraining as records
 from s4mi.training.evaluate import evaluate_run
 from s4mi.training.prepare import prepare
 from s4mi.training.progress import Progress
-from s4mi.training.run_dir import build_method
+from s4mi.training.run_method import build_method
 
 Quick = Callable[..., RunConfig]
 

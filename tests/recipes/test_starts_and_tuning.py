@@ -19,7 +19,8 @@ from s4mi.recipes.export import export_run
 from s4mi.recipes.train import train, train_supervised
 from s4mi.records import read_pretraining, read_record
 from s4mi.training.prepare import prepare
-from s4mi.training.run_dir import RunDir, build_method, load_method, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import build_method, load_method, make_runtime
 
 Quick = Callable[..., RunConfig]
 

@@ -34,7 +34,8 @@ from s4mi.nets.encoder_features import EncoderFeatures
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.suggest import SuggestOptions, suggest
 from s4mi.recipes.train import train
-from s4mi.training.run_dir import RunDir, load_method, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import load_method, make_runtime
 
 Quick = Callable[..., RunConfig]
 CROSS = {"name": "cross_teaching", "cnn": "small_unet", "transformer": "tiny_swin_unet", "transformer_weights": "none"}

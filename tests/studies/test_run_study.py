@@ -18,10 +18,10 @@ from s4mi.config import StudyConfig, load_run_config, make_study, plan_study
 from s4mi.config.methods import METHODS, register
 from s4mi.engine.checkpoint import load_weights
 from s4mi.errors import S4miError
-from s4mi.methods.classification.finetune import FinetuneConfig
 from s4mi.recipes.train import train
 from s4mi.records import PretrainingRecord, RunRecord, read_epochs, read_failure
 from s4mi.reporting.results.runs import load_runs
+from s4mi.settings.classification.finetune import FinetuneConfig
 from s4mi.studies.events import AttemptFailed, Event, RunEnded, RunOutcome, RunProgress, RunStarted, StudyChecked
 from s4mi.studies.lock import LOCK_NAME
 from s4mi.studies.run import run_study

@@ -156,7 +156,7 @@ def test_threads_are_divided_unless_the_study_sets_them(tmp_path: Path, studied:
 
     class EmptyPool:
         def __init__(self, size: int, threads: int, _on_progress: Callable[..., None], _gpus: object) -> None:
-            self.size, self.threads, self.has_capacity = size, threads, True
+            self.size, self.threads, self.has_capacity, self.together = size, threads, True, size
 
         def __enter__(self) -> "EmptyPool":
             return self

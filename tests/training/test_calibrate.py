@@ -19,7 +19,8 @@ from s4mi.training.calibrate import calibrate_run
 from s4mi.training.evaluate import evaluate
 from s4mi.training.pixel_sample import spread_positions
 from s4mi.training.prepare import prepare
-from s4mi.training.run_dir import RunDir, load_method, make_fabric
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import load_method, make_fabric
 
 Quick = Callable[..., RunConfig]
 

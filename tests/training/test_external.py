@@ -28,8 +28,8 @@ from s4mi.recipes.train import train
 from s4mi.records import RunRecord, read_record
 from s4mi.records.calibration import read_calibration
 from s4mi.training import external
-from s4mi.training.external import pending_tests
 from s4mi.training.external_data import external_data
+from s4mi.training.external_state import pending_tests
 from s4mi.training.features import StoredFeatures
 
 Quick = Callable[..., RunConfig]

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from s4mi.contract.features import POOLED, TURNS, Extractor, turned
+from s4mi.contract.feature_names import POOLED, TURNS
+from s4mi.contract.features import Extractor, turned
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.feature_store import FeatureFolder
 from s4mi.engine.runtime import PlainRuntime

@@ -28,7 +28,8 @@ from s4mi.records.calibration import read_calibration
 from s4mi.training.fitted_run import fit_run
 from s4mi.training.prepare import prepare
 from s4mi.training.progress import Progress
-from s4mi.training.run_dir import RunDir, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import make_runtime
 from s4mi.visualisation.saliency_sheet import saliency_sheet
 
 Quick = Callable[..., RunConfig]

@@ -14,7 +14,8 @@ from s4mi.training import evaluate as evaluation
 from s4mi.training import training_features
 from s4mi.training.feature_stores import feature_store
 from s4mi.training.prepare import prepare
-from s4mi.training.run_dir import RunDir, load_method, make_fabric
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import load_method, make_fabric
 from s4mi.training.stored_inputs import pooled_of_rows, store_of
 
 Quick = Callable[..., RunConfig]

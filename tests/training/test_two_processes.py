@@ -16,7 +16,7 @@ from torch import Tensor, multiprocessing, nn
 from s4mi.config import RunConfig, make_run_config
 from s4mi.contract import Batch, Classifier, Segmenter, TrainLoader
 from s4mi.engine.fit import fit
-from s4mi.methods.segmentation.picie import ClusteringConfig
+from s4mi.settings.segmentation.picie import ClusteringConfig
 from s4mi.training.evaluate import evaluate, validate
 from s4mi.training.prepare import prepare
 from s4mi.training.run_dir import RunDir

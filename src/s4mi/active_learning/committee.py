@@ -21,7 +21,7 @@ from s4mi.maths.acquisition import binary, disagreement, entropy
 from s4mi.nets.ensemble import AVERAGE
 from s4mi.records import CONFIG_NAME, TaskKind
 from s4mi.records.calibration import Calibration
-from s4mi.training.run_dir import load_method, make_runtime
+from s4mi.training.run_method import load_method, make_runtime
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from s4mi.cli.uncollected import uncollected
+
 if TYPE_CHECKING:
     from s4mi.config import StudyConfig
     from s4mi.studies.events import Event, EventHandler, RunOutcome
@@ -37,25 +39,33 @@ def plan(
     needed can be told, and what more seeds would tell and cost. Remaining time is training time, estimated from
     finished runs of the same kind, one run after the other.
     """
+    with uncollected():
+        _print_plan(study_file, overrides or (), out)
+
+
+def _print_plan(study_file: Path, overrides: Sequence[str], out: Path | None) -> None:
     from s4mi.config.first_look import look_at_study
 
-    look_at_study(study_file, overrides or ())
+    look_at_study(study_file, overrides)
 
     from s4mi.cli.study_tree import budget_line, total_line, tree_lines
-    from s4mi.config import load_study, plan_study, unneeded
-    from s4mi.studies.plan_questions import questions
+    from s4mi.config import plan_study, unneeded
+    from s4mi.config.study_file import read_study
     from s4mi.studies.preflight import check_plan, missing_datasets, too_few_labels
     from s4mi.studies.run_state import as_begun, older_defaults
     from s4mi.studies.status import study_status
 
-    study = load_study(study_file, overrides or ())
+    study = read_study(study_file, overrides)
     study = study if out is None else as_begun(study, out)
-    runs = list(plan_study(study, Path() if out is None else out.absolute()))
+    runs = list(plan_study(study, Path() if out is None else out.absolute(), origin=str(study_file)))
     status = study_status(runs, out, budget=study.seconds)
     for line in tree_lines(status.runs):
         typer.echo(line)
-    for line in questions(status, out):
-        typer.echo(line)
+    if len(missing_datasets(runs)) < len({planned.config.data.path for planned in runs}):
+        from s4mi.studies.plan_questions import questions  # which scipy answers, and data sets ask
+
+        for line in questions(status, out):
+            typer.echo(line)
     typer.echo(total_line(status.runs))
     for name in unneeded(study):
         typer.echo(f"pretraining {name!r}: not needed by any arm, will not be run")

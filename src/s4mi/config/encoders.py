@@ -8,11 +8,12 @@ import timm
 from torch import nn
 
 from s4mi.config.at_hand import at_hand
-from s4mi.config.starts import BEST, folders
+from s4mi.config.automatic import BEST, folders
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import patch_size
+from s4mi.nets.initial_weights import NONE
 from s4mi.nets.published_weights import pretrained_cfg, published
-from s4mi.nets.weights import NONE, without_head
+from s4mi.nets.weights import without_head
 
 MOST = 60
 """Rows of a table; more networks match most filters than anyone reads."""

@@ -10,7 +10,7 @@ LoggerName = Literal["csv", "tensorboard", "mlflow"]
 class LoggersConfig(BaseModel):
     """Loggers and their destinations."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     names: tuple[LoggerName, ...] = Field(
         ("csv",), description="Loggers to write to: csv (metrics.csv, always written), tensorboard, mlflow"

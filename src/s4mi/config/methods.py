@@ -21,29 +21,29 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from s4mi.config.method_table import GROUP, OWN, MethodRow
 from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError, nearest
-from s4mi.methods.classification.classical import ClassicalConfig
-from s4mi.methods.classification.finetune import FinetuneConfig
-from s4mi.methods.classification.frozen import FrozenConfig
-from s4mi.methods.classification.pseudo_labels import PseudoLabelsConfig
-from s4mi.methods.pretraining.cass import CassConfig
-from s4mi.methods.pretraining.diet import DietConfig
-from s4mi.methods.pretraining.dino import DinoConfig
-from s4mi.methods.pretraining.simclr import SimclrConfig
-from s4mi.methods.pretraining.simmim import SimmimConfig
-from s4mi.methods.segmentation.adversarial import AdversarialConfig
-from s4mi.methods.segmentation.classical_segmenter import ClassicalSegmenterConfig
-from s4mi.methods.segmentation.co_training import CoTrainingConfig
-from s4mi.methods.segmentation.colour_clusters import ColourClustersConfig
-from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
-from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
-from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenterConfig
-from s4mi.methods.segmentation.frozen_teacher import FrozenTeacherConfig
-from s4mi.methods.segmentation.mean_teacher import MeanTeacherConfig
-from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
-from s4mi.methods.segmentation.self_training import SelfTrainingConfig
-from s4mi.methods.segmentation.supervised import SupervisedConfig
-from s4mi.methods.segmentation.token_clusters import TokenClustersConfig
-from s4mi.methods.segmentation.weak_to_strong import WeakToStrongConfig
+from s4mi.settings.classification.classical import ClassicalConfig
+from s4mi.settings.classification.finetune import FinetuneConfig
+from s4mi.settings.classification.frozen import FrozenConfig
+from s4mi.settings.classification.pseudo_labels import PseudoLabelsConfig
+from s4mi.settings.pretraining.cass import CassConfig
+from s4mi.settings.pretraining.diet import DietConfig
+from s4mi.settings.pretraining.dino import DinoConfig
+from s4mi.settings.pretraining.simclr import SimclrConfig
+from s4mi.settings.pretraining.simmim import SimmimConfig
+from s4mi.settings.segmentation.adversarial import AdversarialConfig
+from s4mi.settings.segmentation.classical_segmenter import ClassicalSegmenterConfig
+from s4mi.settings.segmentation.co_training import CoTrainingConfig
+from s4mi.settings.segmentation.colour_clusters import ColourClustersConfig
+from s4mi.settings.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
+from s4mi.settings.segmentation.cross_teaching import CrossTeachingConfig
+from s4mi.settings.segmentation.frozen_segmenter import FrozenSegmenterConfig
+from s4mi.settings.segmentation.frozen_teacher import FrozenTeacherConfig
+from s4mi.settings.segmentation.mean_teacher import MeanTeacherConfig
+from s4mi.settings.segmentation.picie import MdcConfig, PicieConfig
+from s4mi.settings.segmentation.self_training import SelfTrainingConfig
+from s4mi.settings.segmentation.supervised import SupervisedConfig
+from s4mi.settings.segmentation.token_clusters import TokenClustersConfig
+from s4mi.settings.segmentation.weak_to_strong import WeakToStrongConfig
 
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FinetuneConfig,

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from s4mi.config.automatic import resolve
+from s4mi.config.choice import Choice
 from s4mi.config.explain import explain
 from s4mi.config.external_tests import Tests
 from s4mi.config.labels import LabelsConfig, without_newer_defaults
@@ -17,14 +19,14 @@ from s4mi.config.length import resolved_length
 from s4mi.config.loggers import LoggersConfig, short_loggers
 from s4mi.config.methods import METHODS, parse_method
 from s4mi.config.sections import DataConfig, HardwareConfig, HealthConfig, Section, SplitConfig
-from s4mi.config.starts import Choice, identified, resolve, with_absolute_files
+from s4mi.config.weight_settings import identified, with_absolute_files
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import newest_version
-from s4mi.engine.optim import OptimConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.records import SelectionRule, TaskKind, write_text_atomically
+from s4mi.settings.optim import OptimConfig
 
 AnyMethodConfig = Annotated[SerializeAsAny[MethodConfig], BeforeValidator(parse_method)]
 """Settings of any registered method; their `name` says which."""

@@ -1,18 +1,20 @@
 """Sections of a run file: data, split, monitoring of pre-training, hardware."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from s4mi.data.loading.default_cache import default_cache
-from s4mi.data.loading.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from s4mi.data.loading.preprocessing import Preprocessing
 
 
 class Section(BaseModel):
     """Immutable settings; unknown keys are an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class DataConfig(Section):
@@ -51,8 +53,10 @@ class DataConfig(Section):
     )
 
     @property
-    def preprocessing(self) -> Preprocessing:
+    def preprocessing(self) -> "Preprocessing":
         """The settings that affect pixel values."""
+        from s4mi.data.loading.preprocessing import Preprocessing  # with all that reads images
+
         return Preprocessing(
             image_size=self.image_size,
             resize_through=self.resize_through,

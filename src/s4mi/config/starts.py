@@ -1,181 +1,16 @@
-"""`auto` for networks and their weights: the best that is at hand, as a concrete value with the reason for it.
+"""What weights each network of a method began with, for its record."""
 
-    weights: auto     a file for this network in one of the folders of $S4MI_WEIGHTS, then in torch's cache;
-                      published weights in the hub's cache, then those that can be downloaded; none, with a warning
-    backbone: auto    the first network of a list for which there are such weights
-
-This is the only place that looks at $S4MI_WEIGHTS. A run's config.yaml holds the concrete values.
-"""
-
-import logging
-import os
-import re
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
 
-from pydantic import Field
-
-from s4mi.config.at_hand import NOWHERE, AtHand, at_hand
-from s4mi.config.sections import Section
-from s4mi.contract import AUTO, MethodConfig, NetworkKind, PretrainedConfig
-from s4mi.nets.backbone import TINY, takes_size
-from s4mi.nets.networks import encoder_of
+from s4mi.config.choice import Choice, pairs_of, value_of
+from s4mi.config.weight_settings import network_identity
+from s4mi.contract import MethodConfig, PretrainedConfig
+from s4mi.nets.backbone import TINY
+from s4mi.nets.initial_weights import IMAGENET, NONE, file_hash
+from s4mi.nets.network_names import Library
 from s4mi.nets.published_weights import pretrained_cfg, published
-from s4mi.nets.weight_files import file_hash
-from s4mi.nets.weight_names import Library
-from s4mi.nets.weights import ENCODERS, IMAGENET, NONE
 from s4mi.records import RANDOM, Start
-
-TRANSFORMERS = (
-    "vit_small_patch16_dinov3", "vit_base_patch16_dinov3", "vit_small_patch14_dinov2", "vit_base_patch14_dinov2",
-)  # fmt: skip
-CNNS = ("convnext_small", "convnext_tiny", "resnet50")
-SMALL_CNNS = ("tf_efficientnet_lite0", "efficientnet_b0", "resnet34", "resnet18")
-SMALL_TRANSFORMERS = ("tiny_vit_5m_224", "vit_small_patch16_224", "vit_tiny_patch16_224")
-BEST: dict[NetworkKind, tuple[str, ...]] = {
-    "encoder": (*TRANSFORMERS, *CNNS, SMALL_TRANSFORMERS[0], *SMALL_CNNS, *SMALL_TRANSFORMERS[1:]),
-    "flexible_encoder": (*TRANSFORMERS, *CNNS, SMALL_TRANSFORMERS[0], *SMALL_CNNS, *SMALL_TRANSFORMERS[1:]),
-    "cnn": (*CNNS, *SMALL_CNNS),
-    "transformer": (*TRANSFORMERS, *SMALL_TRANSFORMERS),
-    "segmenter": (
-        "tu-convnext_small", "tu-convnext_tiny", "tu-resnet50", "tu-tiny_vit_5m_224", "tu-tf_efficientnet_lite0",
-        "tu-efficientnet_b0", "resnet34", "resnet18",
-    ),
-}  # fmt: skip
-"""Networks that `auto` chooses from, the best first: self-supervised on many images, then large, then small."""
-WITHOUT_WEIGHTS: dict[NetworkKind, str] = {
-    "encoder": "resnet18", "flexible_encoder": "resnet18", "cnn": "resnet18", "transformer": "vit_tiny_patch16_224",
-    "segmenter": "resnet18",
-}  # fmt: skip
-"""Networks that `auto` chooses where no weights are at hand: small ones learn more from few images."""
-
-NAMED = re.compile(r"[\w.]+=")
-"""NAME=FILE of `method.join`."""
-NOT_USED = "not used, as the run starts from method.pretrained"
-"""Reason for a choice of weights without effect."""
-
-log = logging.getLogger("s4mi")
-Config = TypeVar("Config", bound=MethodConfig)
-
-
-class Choice(Section):
-    """What a setting given as `auto` was resolved to."""
-
-    value: str = Field(description="Value that was chosen for a setting given as auto")
-    why: str = Field(description="Reason for the choice, such as the file that was found")
-
-
-def resolve(method: Config, *, image_size: int) -> tuple[Config, dict[str, Choice]]:
-    """Return the method with concrete values for each `auto`, and what was chosen, by setting."""
-    choices: dict[str, Choice] = {}
-    weights_of = {network: weights for weights, network in method.weight_settings().items()}
-    for setting, kind in method.network_settings().items():
-        if _value(method, setting) == AUTO:
-            asked = _value(method, weights_of.get(setting, ""))
-            name, why = _best_network(method, kind, str(asked or AUTO), image_size=image_size)
-            method = method.model_copy(update={setting: name})
-            choices[f"method.{setting}"] = Choice(value=name, why=why)
-    for setting, network in method.weight_settings().items():
-        if AUTO in _each(_value(method, setting)):
-            found = [
-                (one, _best_weights(method, network, one)) if asked == AUTO else (one, AtHand(asked, ""))
-                for one, asked in _pairs(_value(method, network), _value(method, setting))
-            ]
-            values = [each.value for _, each in found]
-            single = isinstance(_value(method, network), str)
-            method = method.model_copy(update={setting: values[0] if single else tuple(values)})
-            why = "; ".join(each.why if single else f"{one}: {each.why}" for one, each in found if each.why)
-            choices[f"method.{setting}"] = Choice(value=str(_value(method, setting)), why=why)
-    name = method.backbone_name if choices else ""
-    for setting, choice in choices.items():
-        _say(setting, choice.value, choice.why, name)
-    return method, choices
-
-
-@cache
-def _say(setting: str, value: str, why: str, network: str) -> None:
-    """Log a choice, once in a process: a study has the same one in many runs."""
-    if value == NONE and why != NOT_USED:
-        log.warning("%s: auto is none, so that %s starts from random weights: %s", setting, network, why)
-    else:
-        log.info("%s: auto is %s: %s", setting, value, why)
-
-
-def _best_weights(method: MethodConfig, network: str, name: str) -> AtHand:
-    """The best weights at hand of a method's network."""
-    if isinstance(method, PretrainedConfig) and method.pretrained is not None:
-        return AtHand(NONE, NOT_USED)
-    identity = network_identity(name, method.network_settings()[network])
-    return AtHand(NONE, NOWHERE) if identity is None else at_hand(*identity, folders=folders())
-
-
-def _best_network(method: MethodConfig, kind: NetworkKind, asked: str, *, image_size: int) -> tuple[str, str]:
-    """The first network of the list with the weights asked for, and why it, and not one before it, was taken."""
-    if isinstance(method, PretrainedConfig) and method.pretrained is not None:
-        saved = sorted(method.pretrained.expanduser().glob(f"{ENCODERS}/*.safetensors"))
-        if len(saved) == 1:
-            return saved[0].stem.replace("--", "/"), "the encoder of method.pretrained"
-    if asked == NONE:
-        return WITHOUT_WEIGHTS[kind], "small, as it starts from random weights"
-    passed_over = []
-    for name in BEST[kind]:
-        identity = network_identity(name, kind)
-        assert identity is not None
-        if asked not in (AUTO, IMAGENET):
-            found = at_hand(*identity, folders=(), files=(Path(asked),))
-        else:
-            found = at_hand(*identity, folders=folders() if asked == AUTO else ())
-        if found.value == NONE or asked == IMAGENET != found.value:
-            continue
-        if kind not in ("segmenter", "flexible_encoder") and (problem := takes_size(name, image_size)):
-            passed_over.append(f"{name}: {problem}")
-        else:
-            skipped = f"; passed over: {'; '.join(passed_over)}" if passed_over else ""
-            return name, f"the best with weights at hand, {found.why}{skipped}"
-    return WITHOUT_WEIGHTS[kind], "no weights of any network of the list are at hand"
-
-
-def folders() -> tuple[Path, ...]:
-    """The folders of $S4MI_WEIGHTS."""
-    return tuple(Path(part).expanduser() for part in os.environ.get("S4MI_WEIGHTS", "").split(os.pathsep) if part)
-
-
-def with_absolute_files(method: MethodConfig) -> MethodConfig:
-    """Return settings whose weight files are found from any folder: a run of frozen features needs them again."""
-    settings = [*method.weight_settings(), "join"]
-    given = {name: value for name in settings if (value := _value(method, name)) is not None}
-    return method.model_copy(update={name: _absolute(value) for name, value in given.items()})
-
-
-def _absolute(weights: Any) -> Any:
-    if not isinstance(weights, str):
-        return type(weights)(_absolute(each) for each in weights) if isinstance(weights, list | tuple) else weights
-    name, joined, file = weights.partition("=") if NAMED.match(weights) else ("", "", weights)
-    path = Path(file).expanduser()
-    return f"{name}{joined}{path.absolute()}" if path.is_file() else weights
-
-
-def identified(weights: Any) -> Any:
-    """What identifies weights: of a file that is there its content, else its name, but never its folder."""
-    if not isinstance(weights, str):
-        return [identified(each) for each in weights] if isinstance(weights, list | tuple) else weights
-    if NAMED.match(weights):
-        name, _, file = weights.partition("=")
-        return f"{name}={identified(file)}"
-    path = Path(weights)
-    if weights in (IMAGENET, NONE, AUTO):
-        return weights
-    return f"content {file_hash(path)}" if path.is_file() else path.name
-
-
-def network_identity(name: str, kind: NetworkKind) -> tuple[str, Library] | None:
-    """Name and library of the network that weights of a setting's network are for; None: it has none of either."""
-    if kind != "segmenter":
-        return name, "timm"
-    found = encoder_of(name)
-    return None if found is None else (found[1], found[0])
 
 
 def starts_of(method: MethodConfig, choices: dict[str, Choice]) -> tuple[Start, ...]:
@@ -186,8 +21,10 @@ def starts_of(method: MethodConfig, choices: dict[str, Choice]) -> tuple[Start, 
 def _starts(method: MethodConfig, choices: dict[str, Choice]) -> Iterator[Start]:
     pretrained = isinstance(method, PretrainedConfig) and method.pretrained is not None
     for setting, network in method.weight_settings().items():
-        given = _value(method, setting)
-        for name, weights in _pairs(_value(method, network), _value(method, "weights") if given is None else given):
+        given = value_of(method, setting)
+        for name, weights in pairs_of(
+            value_of(method, network), value_of(method, "weights") if given is None else given
+        ):
             identity = network_identity(name, method.network_settings()[network])
             choice = choices.get(f"method.{setting}") or choices.get(f"method.{network}")
             content, licence = "", ""
@@ -222,17 +59,3 @@ def _normalisation(identity: tuple[str, Library] | None) -> str:
 
 def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.3g}" for value in values)
-
-
-def _value(method: MethodConfig, setting: str) -> Any:
-    return getattr(method, setting, None)
-
-
-def _each(value: Any) -> tuple[str, ...]:
-    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
-
-
-def _pairs(networks: Any, weights: Any) -> list[tuple[str, str]]:
-    """Each network with its weights; weights given once are for all."""
-    names, given = _each(networks), _each(weights)
-    return list(zip(names, given * len(names) if len(given) == 1 else given, strict=True))

@@ -20,8 +20,19 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
     Raises:
         S4miError: the file cannot be read, or a setting of the study or of one of its runs is unknown or invalid.
     """
+    study = read_study(path, overrides)
+    list(plan_study(study, Path(), origin=str(path)))
+    return study
+
+
+def read_study(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
+    """Do the same without a look at its runs, for who plans them anyway.
+
+    Raises:
+        S4miError: the file cannot be read, or a setting of the study is unknown or invalid.
+    """
     contents = read_settings(study_path(path), first="data: {path: …}")
-    return make_study(apply_overrides(contents, overrides), origin=str(path))
+    return _validated(apply_overrides(contents, overrides), origin=str(path))
 
 
 def make_study(contents: dict[str, Any], *, origin: str) -> StudyConfig:
@@ -30,9 +41,13 @@ def make_study(contents: dict[str, Any], *, origin: str) -> StudyConfig:
     Raises:
         S4miError: a setting of the study or of one of its runs is unknown or invalid.
     """
-    try:
-        study = StudyConfig.model_validate(contents)
-    except ValidationError as error:
-        raise S4miError(f"{origin}: {explain(error, StudyConfig, {})}") from error
+    study = _validated(contents, origin=origin)
     list(plan_study(study, Path(), origin=origin))
     return study
+
+
+def _validated(contents: dict[str, Any], *, origin: str) -> StudyConfig:
+    try:
+        return StudyConfig.model_validate(contents)
+    except ValidationError as error:
+        raise S4miError(f"{origin}: {explain(error, StudyConfig, {})}") from error

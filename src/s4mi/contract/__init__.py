@@ -1,41 +1,20 @@
 """The contract between methods, data and the training loop. Abstract here, final in `methods/`.
 
 A method computes named `Losses` from a `Batch`; the loop sums them, steps the optimiser and calls the hooks.
+
+Settings are imported at once. What computes is imported when it is first used, as it imports torch, and a study can be
+planned without.
 """
 
-from s4mi.contract.batch import Batch, Batches, Losses, Task, TrainLoader, TrainState
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from s4mi.contract.clusters import MOST_CLUSTERS, ClusterConfig
-from s4mi.contract.features import (
-    POOLED,
-    TURNS,
-    Extractor,
-    FeatureStore,
-    Fit,
-    FittedClassifier,
-    FittedSegmenter,
-    LabelledFeatures,
-    MaskedBatch,
-    MaskedFeatures,
-    turned,
-)
+from s4mi.contract.feature_names import POOLED, TURNS
 from s4mi.contract.frozen_encoder import CLASSICAL, FrozenEncoderConfig, JoinedFeaturesConfig
-from s4mi.contract.method import (
-    Classifier,
-    ClusterAssignment,
-    CollapseError,
-    EnsembleMembers,
-    Method,
-    Pretrainer,
-    Segmenter,
-)
-from s4mi.contract.semi_supervised import (
-    BatchComposition,
-    NetworkConfig,
-    SemiSupervised,
-    SemiSupervisedConfig,
-    sigmoid_ramp,
-)
+from s4mi.contract.semi_supervised_settings import BatchComposition, NetworkConfig, SemiSupervisedConfig, sigmoid_ramp
 from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, Recipe, WeightRule
+from s4mi.contract.task import Task
 from s4mi.contract.tuning import Tuning, TuningConfig
 from s4mi.contract.views import (
     CLASSIFICATION_VIEWS,
@@ -44,6 +23,56 @@ from s4mi.contract.views import (
     MultiCrop,
     ViewSpec,
 )
+
+if TYPE_CHECKING:
+    from s4mi.contract.batch import Batch, Batches, Losses, TrainLoader, TrainState
+    from s4mi.contract.features import (
+        Extractor,
+        FeatureStore,
+        Fit,
+        FittedClassifier,
+        FittedSegmenter,
+        LabelledFeatures,
+        MaskedBatch,
+        MaskedFeatures,
+        turned,
+    )
+    from s4mi.contract.method import (
+        Classifier,
+        ClusterAssignment,
+        CollapseError,
+        EnsembleMembers,
+        Method,
+        Pretrainer,
+        Segmenter,
+    )
+    from s4mi.contract.semi_supervised import SemiSupervised
+
+_MODULES = {
+    "Batch": "batch",
+    "Batches": "batch",
+    "Losses": "batch",
+    "TrainLoader": "batch",
+    "TrainState": "batch",
+    "Extractor": "features",
+    "FeatureStore": "features",
+    "Fit": "features",
+    "FittedClassifier": "features",
+    "FittedSegmenter": "features",
+    "LabelledFeatures": "features",
+    "MaskedBatch": "features",
+    "MaskedFeatures": "features",
+    "turned": "features",
+    "Classifier": "method",
+    "ClusterAssignment": "method",
+    "CollapseError": "method",
+    "EnsembleMembers": "method",
+    "Method": "method",
+    "Pretrainer": "method",
+    "Segmenter": "method",
+    "SemiSupervised": "semi_supervised",
+}
+"""The module of each name that is imported when it is first used."""
 
 __all__ = [
     "AUTO",
@@ -94,3 +123,10 @@ __all__ = [
     "sigmoid_ramp",
     "turned",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return found

@@ -15,12 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from s4mi.contract.feature_names import POOLED, TURNS
 from s4mi.contract.method import Classifier, Segmenter
-
-POOLED = "pooled"
-"""Name of the features of a whole image, (B, D). Every extractor for classification has them."""
-TURNS = 8
-"""Number of views that flips and quarter turns make of a square image, itself included."""
 
 
 class FeatureStore(Protocol):

@@ -3,14 +3,16 @@
 import re
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from s4mi.contract.batch import Task
-from s4mi.contract.method import Method
+from s4mi.contract.task import Task
 from s4mi.contract.views import MultiCrop, ViewSpec
 from s4mi.records import TaskKind
+
+if TYPE_CHECKING:
+    from s4mi.contract.method import Method
 
 WeightRule = Literal["none", "inverse", "median"]
 """Rule for the class weights of the cross-entropy; see `maths.losses.class_weights`."""
@@ -24,7 +26,7 @@ NetworkKind = Literal["encoder", "flexible_encoder", "cnn", "transformer", "segm
 """What a setting names: any timm network, also for images padded to its patches, one of these kinds, or a segmentation
 network on an encoder."""
 AUTO = "auto"
-"""Value of a network for the best with weights at hand, and of weights for the best at hand; see `config/starts.py`."""
+"""Value of a network for the best with weights at hand, and of weights for the best; see `config/automatic.py`."""
 
 
 class MethodConfig(BaseModel, ABC):
@@ -33,7 +35,7 @@ class MethodConfig(BaseModel, ABC):
     For the registry of methods, see `config/methods.py`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     summary: ClassVar[str]
     """One-line description, shown by `s4mi methods`."""
@@ -159,7 +161,7 @@ class MethodConfig(BaseModel, ABC):
         """Name of the network shown in tables."""
 
     @abstractmethod
-    def build(self, task: Task) -> Method:
+    def build(self, task: Task) -> "Method":
         """Build the method; random weights are drawn from torch's global generator."""
 
 

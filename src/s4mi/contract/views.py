@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 class ViewSpec(BaseModel):
     """Distribution of views of an image; a view is one affine matrix and one colour matrix."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     rotation: float = Field(180.0, ge=0, le=180, description="Largest rotation in degrees, in both directions")
     flip: bool = Field(True, description="Flip left-right and up-down, each with probability 1/2")

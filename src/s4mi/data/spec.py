@@ -60,7 +60,7 @@ class Finding:
 class DatasetSpec(BaseModel):
     """The contents of `dataset.yaml`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str = Field(min_length=1)
     tasks: tuple[TaskKind, ...] = Field(

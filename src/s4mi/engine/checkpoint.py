@@ -20,10 +20,7 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.records.atomic import replacing, sync
-
-LAST = "last.safetensors"
-BEST = "best.safetensors"
-TRAINING = "training.pt"
+from s4mi.records.checkpoint_files import BEST, LAST, TRAINING
 
 
 def save_last(folder: Path, weights: Mapping[str, Tensor], training: Mapping[str, Any], *, epoch: int) -> None:

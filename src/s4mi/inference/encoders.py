@@ -17,7 +17,8 @@ from s4mi.nets.backbone import Backbone
 from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.nets.encoder_features import EncoderFeatures
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record
-from s4mi.training.run_dir import RunDir, load_method
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import load_method
 
 
 @dataclass(frozen=True)

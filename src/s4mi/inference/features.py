@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.contract.features import POOLED, Extractor
+from s4mi.contract.feature_names import POOLED
+from s4mi.contract.features import Extractor
 from s4mi.data.banded_page import read_for
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
@@ -26,7 +27,8 @@ from s4mi.maths.projection import pca, umap
 from s4mi.records import FeatureMap, MapPoint, Part
 from s4mi.training.feature_stores import feature_store
 from s4mi.training.features import StoredFeatures
-from s4mi.training.run_dir import RunDir, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import make_runtime
 
 Projection = Literal["pca", "umap"]
 BLOCK = 256

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.contract.features import POOLED
+from s4mi.contract.feature_names import POOLED
 from s4mi.data.banded_page import read_for
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
@@ -23,7 +23,7 @@ from s4mi.data.spec import Finding
 from s4mi.engine.runtime import PlainRuntime
 from s4mi.inference.features import BLOCK
 from s4mi.nets.frozen_encoder import FrozenEncoder
-from s4mi.nets.weights import IMAGENET
+from s4mi.nets.initial_weights import IMAGENET
 from s4mi.training.features import StoredFeatures
 
 COMPARED = 2048

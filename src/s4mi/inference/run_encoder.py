@@ -6,8 +6,9 @@ from typing import final
 
 from torch import Tensor, nn
 
-from s4mi.contract.features import POOLED, Extractor
-from s4mi.nets.weight_files import file_hash
+from s4mi.contract.feature_names import POOLED
+from s4mi.contract.features import Extractor
+from s4mi.nets.initial_weights import file_hash
 
 REVISION = 1
 """Raised when the features of the same weights change."""

@@ -26,8 +26,9 @@ from s4mi.maths.calibration import THRESHOLD
 from s4mi.nets.feature_tap import FeatureTap
 from s4mi.records.calibration import Calibration, read_calibration
 from s4mi.records.precision import PrecisionCheck, read_precision, write_precision
-from s4mi.training.prepare import prediction_spec, task_kind
-from s4mi.training.run_dir import RunDir, load_method, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import load_method, make_runtime
+from s4mi.training.run_task import prediction_spec, task_kind
 
 
 class RunModel:

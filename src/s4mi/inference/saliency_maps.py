@@ -28,8 +28,9 @@ from s4mi.nets.attention_rollout import AttentionBlocks, attention_rollout, find
 from s4mi.nets.attribution import MIN_POSITIONS, MapLayer, find_layer, grad_cam, input_gradient, smooth_grad
 from s4mi.records import read_record
 from s4mi.training.feature_stores import attach
-from s4mi.training.prepare import task_kind
-from s4mi.training.run_dir import RunDir, build_method, load_method, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import build_method, load_method, make_runtime
+from s4mi.training.run_task import task_kind
 
 MapName = Literal["input_gradient", "smooth_grad", "grad_cam", "attention_rollout"]
 MAP_NAMES: tuple[MapName, ...] = get_args(MapName)

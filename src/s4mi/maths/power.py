@@ -10,9 +10,11 @@ for m tests, of which Holm's first compares with α / m, so that the power of th
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaincinv, ndtr, stdtrit
 
 from s4mi.maths.crossed import CrossedMean
@@ -87,6 +89,12 @@ def smallest_difference(spread: Spread, design: Design, *, at: float = USUAL) ->
 
 def _beyond(critical: float, shift: float, freedom: float) -> float:
     """P(|T'| > critical) of a noncentral t, by quantiles of its chi-squared; scipy's gives NaN for some shifts."""
-    quantiles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    scale = np.sqrt(2 * gammaincinv(freedom / 2, quantiles) / freedom)
+    scale = _scale(freedom)
     return float((ndtr(shift - critical * scale) + ndtr(-shift - critical * scale)).mean())
+
+
+@lru_cache(maxsize=256)
+def _scale(freedom: float) -> NDArray[np.float64]:
+    """Quantiles of sqrt(chi-squared / freedom), which all shifts share."""
+    quantiles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    return np.asarray(np.sqrt(2 * gammaincinv(freedom / 2, quantiles) / freedom))

@@ -21,7 +21,8 @@ from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import class_weights, positive_weights
 from s4mi.maths.ridge import RidgePath
-from s4mi.nets.feature_heads import ClassMeansHead, HeadName, LinearHead, NeighboursHead, neighbour_logits
+from s4mi.nets.feature_heads import ClassMeansHead, LinearHead, NeighboursHead, neighbour_logits
+from s4mi.settings.head_names import HeadName
 
 Number = TypeVar("Number", int, float)
 Head = LinearHead | ClassMeansHead | NeighboursHead

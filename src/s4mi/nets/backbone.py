@@ -14,7 +14,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
-from s4mi.nets.weights import ELSEWHERE, IMAGENET, NONE, check_weights, downloading, load_file
+from s4mi.nets.initial_weights import ELSEWHERE, IMAGENET, NONE, check_weights
+from s4mi.nets.weights import downloading, load_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.contract.features import POOLED, Extractor
+from s4mi.contract.feature_names import POOLED
+from s4mi.contract.features import Extractor
 from s4mi.errors import S4miError
 from s4mi.nets.colour_features import CHANNELS, colour_features, colours
 from s4mi.nets.shape_features import SHAPE, shape_features

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import patch_size_of
+from s4mi.nets.initial_weights import NONE
 from s4mi.nets.multi_level import MultiLevelEncoder
 from s4mi.nets.segmentation import SegmentationNet, freeze_unused
-from s4mi.nets.weights import NONE
 
 LEVELS = 4
 WIDTHS = (48, 96, 192, 384)

@@ -3,7 +3,7 @@
 All shapes depend on the images that a head was fitted to, so that all are buffers, and none is trained.
 """
 
-from typing import Literal, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from s4mi.nets.resizable_buffers import ResizableBuffers
 
-HeadName = Literal["logistic", "ridge", "knn", "prototype"]
 LIMIT = 10.0
 """Standardised features are clipped to ± this many standard deviations, which few labels estimate badly."""
 TEMPERATURE = 0.07

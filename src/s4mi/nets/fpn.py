@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import TINY, Backbone, check_backbone
+from s4mi.nets.initial_weights import NONE
 from s4mi.nets.pixel_features import PixelFeatures, freeze_unreached
 from s4mi.nets.segmentation import pad
-from s4mi.nets.weights import NONE
 
 STRIDES = (4, 8, 16, 32)
 _ATTENTION = frozenset({"qkv", "qkv_proj", "kv", "q", "query", "attention"})

@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from s4mi.contract.features import POOLED, Extractor
+from s4mi.contract.feature_names import POOLED
+from s4mi.contract.features import Extractor
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import Backbone, check_backbone, fitting_size
-from s4mi.nets.weight_files import file_hash
-from s4mi.nets.weights import IMAGENET, NONE, check_weights
+from s4mi.nets.initial_weights import IMAGENET, NONE, check_weights, file_hash
 
 REVISION = 1
 """Raised when the features of the same weights change."""

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from s4mi.nets.backbone import patch_size_of
 from s4mi.nets.ensemble import mean_logits
+from s4mi.nets.initial_weights import NONE
 from s4mi.nets.multi_level import MultiLevelEncoder
 from s4mi.nets.segmentation import SegmentationNet, freeze_unused
 from s4mi.nets.token_decoder import TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
-from s4mi.nets.weights import NONE
 
 HeadName = Literal["decoder", "linear"]
 WIDTH = 64

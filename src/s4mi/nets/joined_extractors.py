@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from s4mi.contract import CLASSICAL, Extractor
 from s4mi.nets.classical_features import ClassicalFeatures
 from s4mi.nets.frozen_encoder import FrozenEncoder
-from s4mi.nets.weights import IMAGENET
+from s4mi.nets.initial_weights import IMAGENET
 
 
 def joined_extractors(backbone: str, *, weights: str, join: Sequence[str], image_size: int) -> list[Extractor]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.block_maps import block_widths, default_blocks
-from s4mi.nets.weights import NONE
+from s4mi.nets.initial_weights import NONE
 
 
 @final

@@ -1,34 +1,17 @@
 """Segmentation networks by name, for methods that work with any of them."""
 
-from typing import Literal
-
 from s4mi.contract import Task
 from s4mi.errors import S4miError, nearest
+from s4mi.nets.architectures import TIMM, TINY_ENCODERS
 from s4mi.nets.dpt import DPT
 from s4mi.nets.frozen_net import FrozenNet
+from s4mi.nets.initial_weights import NONE
+from s4mi.nets.network_names import DPT_KIND, LABELS, SMALL, SWIN, of_timm, split_name
 from s4mi.nets.segmentation import SegmentationNet, log_padding
 from s4mi.nets.small_unet import SmallUNet
-from s4mi.nets.smp_net import (
-    ARCHITECTURES,
-    TIMM,
-    TINY_ENCODERS,
-    SmpNet,
-    check_architecture,
-    check_encoder,
-    encoder_names,
-)
+from s4mi.nets.smp_net import SmpNet, check_encoder, encoder_names
 from s4mi.nets.swin_unet import SwinUNet
-from s4mi.nets.weight_names import Library
-from s4mi.nets.weights import NONE
 
-SMALL = "small_unet"
-SWIN: dict[str, Literal["swin_tiny", "tiny_swin"]] = {"swin_unet": "swin_tiny", "tiny_swin_unet": "tiny_swin"}
-"""Names of Swin-UNets, with the shapes of their encoders."""
-
-DPT_KIND, FROZEN_KIND = "dpt", "frozen"
-"""What stands before the slash for a ViT with DPT's decoder, and for a light decoder on a frozen encoder."""
-
-LABELS = {SMALL: "U-Net (small)", "swin_unet": "Swin-UNet", "tiny_swin_unet": "Swin-UNet (tiny)"}
 TINY_CHANNELS = (64, 32, 16, 8)
 """Widths of the decoder on a tiny encoder: a quarter of the default, and one block less."""
 
@@ -54,38 +37,6 @@ def network_for(task: Task, name: str, weights: str = NONE) -> SegmentationNet:
     return build_network(name, classes=len(task.classes), image_size=task.image_size, weights=weights)
 
 
-def network_label(name: str) -> str:
-    """Label of a network in tables, such as "resnet34 UNet++".
-
-    Raises:
-        S4miError: an unknown architecture; encoders are not checked.
-    """
-    if name in LABELS:
-        return LABELS[name]
-    kind, encoder = _of_timm(name)
-    if kind is not None:
-        return f"{encoder} DPT" if kind == DPT_KIND else f"{encoder} (frozen)"
-    architecture, encoder = _split(name)
-    return f"{encoder} {ARCHITECTURES[architecture].label}"
-
-
-def encoder_of(name: str) -> tuple[Library, str] | None:
-    """Library and name of the encoder of a network, or None if no weights are published for its encoder.
-
-    Raises:
-        S4miError: an unknown architecture; encoders are not checked.
-    """
-    if name == "swin_unet":
-        return "timm", "swin_tiny_patch4_window7_224"
-    if name in LABELS:
-        return None
-    kind, encoder = _of_timm(name)
-    if kind is not None:
-        return "timm", encoder
-    _, encoder = _split(name)
-    return ("timm", encoder.removeprefix(TIMM)) if encoder.startswith((TIMM, "tiny_")) else ("smp", encoder)
-
-
 def _build(name: str, *, classes: int, image_size: int, weights: str) -> SegmentationNet:
     if name == SMALL:
         if weights != NONE:
@@ -93,11 +44,11 @@ def _build(name: str, *, classes: int, image_size: int, weights: str) -> Segment
         return SmallUNet(classes=classes)
     if name in SWIN:
         return SwinUNet(SWIN[name], classes=classes, image_size=image_size, weights=weights)
-    kind, encoder = _of_timm(name)
+    kind, encoder = of_timm(name)
     if kind is not None:
         net = DPT if kind == DPT_KIND else FrozenNet
         return net(encoder, classes=classes, image_size=image_size, weights=weights)
-    architecture, encoder = _split(name)
+    architecture, encoder = split_name(name)
     _check(name, encoder)
     return SmpNet(
         encoder,
@@ -107,21 +58,6 @@ def _build(name: str, *, classes: int, image_size: int, weights: str) -> Segment
         weights=weights,
         decoder_channels=TINY_CHANNELS if architecture == "unet" and encoder in TINY_ENCODERS else None,
     )
-
-
-def _of_timm(name: str) -> tuple[str | None, str]:
-    """Kind and encoder of dpt/NAME and frozen/NAME; None and the name for other networks."""
-    kind, slash, encoder = name.partition("/")
-    return (kind, encoder) if slash and kind in (DPT_KIND, FROZEN_KIND) else (None, name)
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Architecture and encoder of ARCHITECTURE/ENCODER, or a U-Net for an encoder alone."""
-    architecture, _, encoder = name.rpartition("/")
-    if not architecture:
-        return "unet", encoder
-    check_architecture(architecture)
-    return architecture, encoder
 
 
 def _check(name: str, encoder: str) -> None:

@@ -3,53 +3,12 @@
 Nothing here uses the network.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
-
-import huggingface_hub
 import segmentation_models_pytorch as smp
 import timm
-import torch
 from timm.models import PretrainedCfg
 
-from s4mi.nets.weight_names import Library
-
-_FILES = ("model.safetensors", "pytorch_model.bin")
-
-
-@dataclass(frozen=True)
-class Published:
-    """Published weights of a network.
-
-    Attributes:
-        title: library, network and tag, such as "timm resnet50.a1_in1k".
-        repository, revision: where they are on the hub; empty: nowhere. url: address of the file elsewhere.
-        licence: as published; empty: not stated.
-    """
-
-    title: str
-    repository: str = ""
-    revision: str | None = None
-    url: str = ""
-    licence: str = ""
-
-    @property
-    def cached(self) -> bool:
-        """Whether the library would load them from its cache."""
-        if self.repository:
-            files = (
-                huggingface_hub.try_to_load_from_cache(self.repository, name, revision=self.revision) for name in _FILES
-            )
-            return any(isinstance(file, str) for file in files)
-        return bool(self.url) and (torch_cache() / Path(urlsplit(self.url).path).name).is_file()
-
-    @property
-    def address(self) -> str:
-        """Where they are downloaded from."""
-        if not self.repository:
-            return self.url
-        return huggingface_hub.hf_hub_url(self.repository, _FILES[0], revision=self.revision)
+from s4mi.nets.network_names import Library
+from s4mi.nets.published_source import Published
 
 
 def published(name: str, *, library: Library = "timm") -> Published | None:
@@ -75,8 +34,3 @@ def _of_smp(name: str) -> Published | None:
 def pretrained_cfg(name: str) -> PretrainedCfg | None:
     """What timm knows of the weights of a network: normalisation, image size, licence; None: nothing."""
     return timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-
-
-def torch_cache() -> Path:
-    """Folder in which torch keeps downloaded weights."""
-    return Path(torch.hub.get_dir()) / "checkpoints"

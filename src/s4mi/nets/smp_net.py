@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, Literal, final
 
 import segmentation_models_pytorch as smp
@@ -13,56 +12,15 @@ from timm.models import FeatureListNet
 from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
+from s4mi.nets.architectures import ARCHITECTURES, TIMM, TINY_ENCODERS, check_architecture
 from s4mi.nets.backbone import Normalise, check_backbone, no_imagenet, tiny_resnet
+from s4mi.nets.initial_weights import IMAGENET, NONE, check_weights
 from s4mi.nets.segmentation import SegmentationNet, freeze_unused
-from s4mi.nets.weights import IMAGENET, NONE, check_weights, downloading, load_file, loading, read_for_timm
-
-TINY_ENCODERS = ("tiny_resnet",)
-TIMM = "tu-"
-"""Prefix of timm encoders in segmentation_models_pytorch."""
+from s4mi.nets.weights import downloading, load_file, loading, read_for_timm
 
 PAPER_CHANNELS = (256, 128, 64, 32, 16)
 """Default widths of a decoder's blocks, from the deepest up."""
 
-
-@dataclass(frozen=True)
-class Architecture:
-    """Properties of an architecture.
-
-    Attributes:
-        label: its name in tables.
-        stride: image sides must be multiples of it; where `widths` holds, that of `PAPER_CHANNELS`.
-        widths: whether the widths of the decoder's blocks, whose number sets the depth, can be chosen.
-        attention: whether the decoder supports squeeze and excitation.
-        pooled: whether it applies batch normalisation to globally pooled features, which needs more than one image.
-    """
-
-    label: str
-    stride: int
-    widths: bool = False
-    attention: bool = False
-    pooled: bool = False
-
-
-ArchitectureName = Literal[
-    "unet", "unetplusplus", "manet", "linknet", "fpn", "pspnet", "pan", "deeplabv3", "deeplabv3plus", "upernet",
-    "segformer",
-]  # fmt: skip
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "unet": Architecture("U-Net", 32, widths=True, attention=True),
-    "unetplusplus": Architecture("UNet++", 32, widths=True, attention=True),
-    "manet": Architecture("MA-Net", 32, widths=True),
-    "linknet": Architecture("LinkNet", 32),
-    "fpn": Architecture("FPN", 32),
-    "pspnet": Architecture("PSPNet", 8),
-    "pan": Architecture("PAN", 16, pooled=True),
-    "deeplabv3": Architecture("DeepLabV3", 8, pooled=True),
-    "deeplabv3plus": Architecture("DeepLabV3+", 16, pooled=True),
-    "upernet": Architecture("UPerNet", 32, pooled=True),
-    "segformer": Architecture("SegFormer", 32),
-}
-"""All of segmentation_models_pytorch except DPT, whose plain ViT encoders return tokens besides their features."""
 
 _PROBE = 128
 """Side in pixels of the image that probes a network without a given size, the smallest that PAN takes."""
@@ -203,14 +161,6 @@ def _tiny_unet(channels: Sequence[int], *, classes: int, attention: Literal["scs
     )
     head = SegmentationHead(channels[-1], classes, kernel_size=3)
     return nn.ModuleDict({"encoder": encoder, "decoder": decoder, "segmentation_head": head})
-
-
-def check_architecture(name: str) -> None:
-    """Raise `S4miError` if `name` is not one of `ARCHITECTURES`."""
-    if name not in ARCHITECTURES:
-        raise S4miError(
-            f"architecture {name!r} is unknown{nearest(name, ARCHITECTURES)}; choose from {', '.join(ARCHITECTURES)}"
-        )
 
 
 def check_encoder(name: str) -> None:

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import Normalise, no_imagenet
+from s4mi.nets.initial_weights import IMAGENET, NONE, check_weights
 from s4mi.nets.segmentation import SegmentationNet
-from s4mi.nets.weights import IMAGENET, NONE, check_weights, downloading, loading, read_weights, without_head
+from s4mi.nets.weights import downloading, loading, read_weights, without_head
 
 PATCH = 4
 STAGES = 4

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from s4mi.nets.backbone import Backbone, fitting_size
 from s4mi.nets.block_maps import block_widths, default_blocks
+from s4mi.nets.initial_weights import NONE
 from s4mi.nets.pixel_features import PixelFeatures, freeze_unreached
-from s4mi.nets.weights import NONE
 
 
 @final

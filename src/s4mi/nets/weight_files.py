@@ -1,11 +1,9 @@
 """Weight files: their tensors, out of whatever containers training code puts them in, and the hash of their content."""
 
 import argparse
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +100,3 @@ def _unreadable(path: str, message: str, *, name: str) -> S4miError:
             "save the weights alone: torch.save(checkpoint['state_dict'], 'weights.pth')"
         )
     return S4miError(f"{path}: not a valid weight file ({line}); pass a .safetensors or .pth of {name!r}")
-
-
-def file_hash(path: Path) -> str:
-    """Hash of the content of a file; read again only if its size or time of change differs."""
-    status = path.stat()
-    return _file_hash(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _file_hash(path: Path, _size: int, _changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
 
 import segmentation_models_pytorch as smp
 import timm
@@ -18,16 +17,12 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.nets.backbone import TINY
+from s4mi.nets.network_names import Library
+from s4mi.nets.weight_file_names import SIZE, accepted_names, begins, stem_of, weight_paths
 from s4mi.nets.weight_files import read_file
 from s4mi.nets.weight_layouts import match_weights
 from s4mi.nets.weights import without_head
 
-Library = Literal["timm", "smp"]
-"""Whose network a name stands for: timm's, or an encoder of segmentation_models_pytorch."""
-
-ENDINGS = (".safetensors", ".pth.tar", ".pth", ".pt", ".bin", ".ckpt")
-_SIZE = re.compile(r"_(192|196|224|240|256|288|320|336|384|448|512|560)$")
-"""Image sizes at the end of names of timm; other numbers there are widths."""
 _RESIZED = re.compile(r"pos_embed|relative_position|rel_pos|attention_bias|attn_mask")
 """Tensors whose shape depends on the image size and that timm resizes."""
 
@@ -53,35 +48,22 @@ def weight_file(
 
 def _candidates(name: str, folder: Path, *, original: str) -> Iterator[Path]:
     """Files of a folder whose names are right for the network: its exact name first, then by length."""
-    try:
-        files = [path for path in folder.iterdir() if path.name.lower().endswith(ENDINGS) and path.is_file()]
-    except OSError:  # no such folder, or not a readable one
-        return
-    right = [path for path in files if path.name == original or is_named_for(_stem(path), name)]
+    right = [path for path in weight_paths(folder) if path.name == original or is_named_for(stem_of(path), name)]
     yield from sorted(right, key=lambda path: (len(path.name), path.name))
-
-
-def _stem(path: Path) -> str:
-    ending = next(ending for ending in ENDINGS if path.name.lower().endswith(ending))
-    return path.name[: -len(ending)]
 
 
 def is_named_for(stem: str, name: str) -> bool:
     """Whether a file whose name without ending is `stem` is named for the network `name`, and for no other."""
-    accepted = {name, _SIZE.sub("", name)}
-    longest = max((known for known in {*_known_names(), *accepted} if _begins(stem, known)), key=len, default="")
+    accepted = accepted_names(name)
+    longest = max((known for known in {*_known_names(), *accepted} if begins(stem, known)), key=len, default="")
     # Of a tagged name the tag has to be there; of `tiny_vit_5m_224`, which drops to `tiny_vit_5m`, the size has not.
     return longest in accepted
-
-
-def _begins(stem: str, name: str) -> bool:
-    return stem.startswith(name) and (len(stem) == len(name) or stem[len(name)] in "._-")
 
 
 @cache
 def _known_names() -> frozenset[str]:
     names = {*timm.list_models(), *smp.encoders.get_encoder_names(), *TINY}
-    return frozenset(names | {_SIZE.sub("", name) for name in names})
+    return frozenset(names | {SIZE.sub("", name) for name in names})
 
 
 def misfit(path: Path, name: str, *, library: Library = "timm") -> str:

@@ -12,27 +12,40 @@ from torch import Tensor, nn
 
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.nets.initial_weights import (
+    ELSEWHERE,
+    ENCODERS,
+    IMAGENET,
+    NONE,
+    check_weights,
+    encoder_file,
+    encoder_path,
+    start_weights,
+)
 from s4mi.nets.weight_files import read_file
 from s4mi.nets.weight_layouts import Match, match_weights
 from s4mi.records.atomic import replacing
 
-IMAGENET = "imagenet"
-NONE = "none"
-ENCODERS = "encoders"
-"""Folder in a pre-training run with one weight file per encoder, named after it, in timm's format."""
-
-ELSEWHERE = "(of a second network by its own setting, such as method.teacher_weights, or NAME=FILE in method.join)"
-"""Where the weights of other networks than the first are set, for messages that know the network alone."""
+__all__ = [
+    "ENCODERS",
+    "IMAGENET",
+    "NONE",
+    "check_weights",
+    "classifier_of",
+    "downloading",
+    "encoder_file",
+    "encoder_path",
+    "load_file",
+    "loading",
+    "read_for_timm",
+    "read_weights",
+    "save_encoder",
+    "start_weights",
+    "without_head",
+]
+"""Those of `initial_weights` are here for methods of other packages, which import all of weights from one place."""
 
 log = logging.getLogger("s4mi")
-
-
-def check_weights(weights: str) -> None:
-    """Raise `S4miError` if `weights` is neither "imagenet", "none" nor an existing file."""
-    if weights not in (IMAGENET, NONE) and not Path(weights).is_file():
-        raise S4miError(
-            f"weights file {weights!r} does not exist; pass 'imagenet', 'none' or the path of a weight file {ELSEWHERE}"
-        )
 
 
 @contextmanager
@@ -171,37 +184,3 @@ def save_encoder(net: nn.Module, run: Path, name: str) -> Path:
     with replacing(path) as draft:
         save_file({key: tensor.detach().cpu().contiguous() for key, tensor in net.state_dict().items()}, draft)
     return path
-
-
-def encoder_path(run: Path, name: str) -> Path:
-    """Path of the weights of the encoder `name` in a run's folder."""
-    return run / ENCODERS / f"{name.replace('/', '--')}.safetensors"
-
-
-def start_weights(weights: str, *, pretrained: Path | None, name: str) -> str:
-    """`weights`, or the weight file of the encoder `name` in the folder `pretrained` of a pre-training run.
-
-    Raises:
-        S4miError: the run has no encoder of this name.
-    """
-    return weights if pretrained is None else str(encoder_file(pretrained, name))
-
-
-def encoder_file(run: Path, name: str) -> Path:
-    """The weight file of the encoder `name` in the folder of a pre-training run.
-
-    Raises:
-        S4miError: the run has no encoder of this name.
-    """
-    path = encoder_path(run, name)
-    if path.is_file():
-        return path
-    saved = sorted(file.stem.replace("--", "/") for file in path.parent.glob("*.safetensors"))
-    if not saved:
-        raise S4miError(
-            f"{run}: holds no encoders; pass the folder of a finished pre-training run, or method.weights=FILE"
-        )
-    raise S4miError(
-        f"{run}: is a pre-training run of {' and '.join(saved)}, not of {name!r}; set method.backbone to "
-        f"{' or '.join(saved)}, or pre-train {name!r}"
-    )

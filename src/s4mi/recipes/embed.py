@@ -35,7 +35,8 @@ from s4mi.records.atomic import replacing
 from s4mi.reporting.figures.feature_maps import draw_feature_map
 from s4mi.reporting.figures.svg import standalone
 from s4mi.training.feature_stores import feature_store
-from s4mi.training.run_dir import RunDir, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import make_runtime
 
 TABLE = ".parquet"
 BATCH = 64

@@ -29,8 +29,9 @@ from s4mi.records import RunRecord, TaskKind, read_record
 from s4mi.records.atomic import replacing
 from s4mi.records.calibration import read_calibration
 from s4mi.training.feature_stores import attach
-from s4mi.training.prepare import prediction_spec, task_kind
-from s4mi.training.run_dir import RunDir, load_method, make_runtime
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import load_method, make_runtime
+from s4mi.training.run_task import prediction_spec, task_kind
 
 Floats = NDArray[np.float32]
 

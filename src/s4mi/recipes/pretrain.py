@@ -19,9 +19,9 @@ from s4mi.nets.backbone import Backbone
 from s4mi.nets.weights import save_encoder
 from s4mi.records import MAP_NAME, FeatureHealth, FeatureMap, Part, PretrainingRecord, write_text_atomically
 from s4mi.training.data_summary import summarise_data
-from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.feature_stores import feature_store
 from s4mi.training.health import FeatureMonitor, backbones
+from s4mi.training.installed import git_revision, now, versions
 from s4mi.training.pretrained_start import write_seen
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.session import Session

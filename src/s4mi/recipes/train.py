@@ -44,17 +44,19 @@ from s4mi.records.training_images import write_training_images
 from s4mi.training.calibrate import calibrate, reliability_with
 from s4mi.training.data_state import check_data_state, data_state, read_data_state
 from s4mi.training.data_summary import summarise_data
-from s4mi.training.environment import git_revision, now, versions
 from s4mi.training.evaluate import evaluate, validate
-from s4mi.training.external import check_external_tests, score_finished_run, score_pending_tests
+from s4mi.training.external import score_finished_run, score_pending_tests
+from s4mi.training.external_state import check_external_tests
 from s4mi.training.fitted_run import FittedRun, fit_run
+from s4mi.training.installed import git_revision, now, versions
 from s4mi.training.length_notes import length_notes
 from s4mi.training.loggers import check_loggers
 from s4mi.training.prepare import prepare
 from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
-from s4mi.training.run_dir import RunDir, check_folder, load_method, make_fabric, only_process, tidy
+from s4mi.training.run_dir import RunDir, check_folder, only_process, tidy
+from s4mi.training.run_method import load_method, make_fabric
 from s4mi.training.selection import selection_plan
 from s4mi.training.session import Session
 from s4mi.training.training_features import describe_training_features

@@ -17,7 +17,7 @@ class Frozen(BaseModel):
     Non-finite numbers are written as NaN or Infinity; as null, the record could not be read again.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", defer_build=True)
 
 
 class ClassScores(Frozen):

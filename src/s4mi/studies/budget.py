@@ -110,6 +110,11 @@ class Budget:
         shortest = min(promising, key=lambda run: at_best[run.name])
         return self._chosen(shortest, max(TOLERANCE, self._cost_model.slowdown))
 
+    def seconds_with(self, planned: PlannedRun, dependents: Iterable[PlannedRun], *, epochs_done: int = 0) -> float:
+        """Seconds until a run and then the longest of those that start from it have ended; 0 without an estimate."""
+        later = [self._estimate(other) or 0.0 for other in dependents]
+        return (self._estimate(planned, epochs_done=epochs_done) or 0.0) + max(later, default=0.0)
+
     def reason_to_skip(
         self, planned: PlannedRun, *, epochs_done: int = 0, dependents: Iterable[PlannedRun] = ()
     ) -> str | None:

@@ -30,7 +30,7 @@ from s4mi.reporting.results.runs import load_runs
 from s4mi.reporting.results.scores import TASK_NAMES, metric_of
 from s4mi.reporting.results.spreads import measured_spread
 from s4mi.studies.status import RunStatus, StudyStatus
-from s4mi.training.prepare import task_kind
+from s4mi.training.run_task import task_kind
 
 ASSUMED: Final = Spread(seeds=0.02, patients=0.12, single=0.08)
 """Of the difference of two techniques in macro F1 or IoU, where nothing is measured yet."""

@@ -16,8 +16,8 @@ from s4mi.data.splits.stratification import strata_of
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.training.external import check_external_tests
-from s4mi.training.prepare import budget_of, division_of, task_kind
+from s4mi.training.external_state import check_external_tests
+from s4mi.training.run_task import budget_of, division_of, task_kind
 
 
 def check_plan(plan: Sequence[PlannedRun]) -> None:

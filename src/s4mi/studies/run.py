@@ -10,12 +10,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import joblib
-import torch
-
 from s4mi.config import PlannedRun, StudyConfig, plan_study
 from s4mi.errors import require_extra
-from s4mi.studies.devices import check_devices
+from s4mi.studies.devices import available_threads, check_devices, gpu_count
 from s4mi.studies.events import EventHandler, RunOutcome
 from s4mi.studies.lock import study_lock
 from s4mi.studies.preflight import check_plan, too_few_labels
@@ -63,8 +60,8 @@ def run_study(
             with stop_requests() as request:
                 runner.run(pool, request, threads=1)
         elif workers:
-            threads = max(1, min(torch.get_num_threads(), joblib.cpu_count()) // workers)
-            gpus = visible_gpus(torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+            threads = max(1, available_threads() // workers)
+            gpus = visible_gpus(gpu_count(), os.environ.get("CUDA_VISIBLE_DEVICES"))
             with stop_requests() as request:
                 runner.run(ProcessPool(workers, threads, runner.on_progress, gpus), request, threads=threads)
         else:

@@ -19,8 +19,8 @@ from s4mi.data.row import Row
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.records import Pretraining, write_text_atomically
+from s4mi.records.checkpoint_files import PRETRAINING
 from s4mi.records.scores import Frozen
-from s4mi.training.pretrained_start import PRETRAINING
 from s4mi.training.run_dir import RunDir
 
 METADATA_NAME = "study_run.json"

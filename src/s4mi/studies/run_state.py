@@ -32,8 +32,8 @@ from s4mi.records import (
 )
 from s4mi.records.plain import load_json
 from s4mi.studies.run_id import METADATA_NAME, RunIdentity, RunMetadata, write_metadata
-from s4mi.training.environment import now
-from s4mi.training.external import pending_tests
+from s4mi.training.external_state import pending_tests
+from s4mi.training.installed import now
 from s4mi.training.run_dir import RunDir
 
 MIN_FREE = 1 << 20

@@ -28,7 +28,7 @@ from s4mi.studies.scheduler import Scheduler
 from s4mi.studies.signals import StopRequest
 from s4mi.studies.worker import AttemptResult, Job
 from s4mi.studies.worker_pool import WorkerPool
-from s4mi.training.environment import git_revision, versions
+from s4mi.training.installed import git_revision, versions
 from s4mi.training.progress import Progress
 from s4mi.training.run_dir import tidy
 from s4mi.training.versions import version_note
@@ -98,7 +98,9 @@ class StudyRunner:
         """Train the remaining runs."""
         self._pool = pool
         trainable = [run for run in self._plan if run.name not in self.outcomes or self.outcomes[run.name].record]
-        scheduler = Scheduler(trainable, self._queue, self._budget, epochs_done=self._epochs_done)
+        scheduler = Scheduler(
+            trainable, self._queue, self._budget, epochs_done=self._epochs_done, together=pool.together
+        )
         with pool:
             while not self._queue.done:
                 while pool.has_capacity and (planned := scheduler.start_next()) is not None:

@@ -13,7 +13,7 @@ from s4mi.studies.order import importance
 from s4mi.studies.run_id import read_metadata, run_identities
 from s4mi.studies.run_state import RunState, check_study_format, run_state
 from s4mi.studies.run_store import RunLocation, run_locations
-from s4mi.training.environment import git_revision, versions
+from s4mi.training.installed import git_revision, versions
 from s4mi.training.run_dir import RunDir
 from s4mi.training.versions import version_note
 

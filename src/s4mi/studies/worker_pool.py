@@ -35,6 +35,11 @@ class WorkerPool(ABC):
     def has_capacity(self) -> bool:
         """Whether another run can be submitted now."""
 
+    @property
+    def together(self) -> int:
+        """Number of runs that are trained at a time."""
+        return 1
+
     @abstractmethod
     def submit(self, planned: PlannedRun, job: Job) -> None:
         """Start a run."""
@@ -126,6 +131,10 @@ class ProcessPool(WorkerPool):
     @property
     def has_capacity(self) -> bool:
         return len(self._busy) < self.size
+
+    @property
+    def together(self) -> int:
+        return self.size
 
     @property
     def _busy(self) -> list[_Worker]:

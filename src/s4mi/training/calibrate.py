@@ -28,7 +28,8 @@ from s4mi.training.feature_stores import attach, feature_store
 from s4mi.training.out_of_fold import out_of_fold
 from s4mi.training.pixel_sample import LabelledProbabilities
 from s4mi.training.prepare import Prepared, prepare
-from s4mi.training.run_dir import RunDir, build_method, load_method, make_fabric
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import build_method, load_method, make_fabric
 from s4mi.training.selection import NO_FOLDS, SelectionPlan, selection_plan
 
 log = logging.getLogger("s4mi")

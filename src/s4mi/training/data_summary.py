@@ -9,7 +9,8 @@ from s4mi.data.row import PARTS
 from s4mi.data.splits.leakage import Leak
 from s4mi.data.splits.split import SplitMethod
 from s4mi.records import DataSummary, Leakage, Part, PartSummary
-from s4mi.training.prepare import Prepared, division_of
+from s4mi.training.prepare import Prepared
+from s4mi.training.run_task import division_of
 
 
 def summarise_data(config: RunConfig, prepared: Prepared) -> DataSummary:

@@ -26,8 +26,10 @@ from s4mi.maths.segmentation_metrics import SegmentationTally, confusion, scores
 from s4mi.records import ClassificationScores, ImageScores, Part, Predictions, Scores, SegmentationScores
 from s4mi.training.pixel_sample import LabelledProbabilities, PixelSample, joined
 from s4mi.training.prepare import Prepared, prepare
-from s4mi.training.run_dir import RunDir, load_method, make_fabric
-from s4mi.training.scoring import SharedClasses, joined_predictions, score_predictions
+from s4mi.training.run_dir import RunDir
+from s4mi.training.run_method import load_method, make_fabric
+from s4mi.training.scoring import joined_predictions, score_predictions
+from s4mi.training.shared_classes import SharedClasses
 from s4mi.training.stored_inputs import store_of, stored_outputs
 
 EVALUATION_BATCH = 32

@@ -17,7 +17,7 @@ from s4mi.config import RunConfig, save_run_config
 from s4mi.config.external_tests import ExternalTestConfig
 from s4mi.contract import FittedClassifier, FittedSegmenter, Task
 from s4mi.data.loading.cache import open_cache
-from s4mi.data.spec import DatasetSpec, load_spec
+from s4mi.data.spec import load_spec
 from s4mi.data.splits.split_file import Split
 from s4mi.engine.fabric import Fabric
 from s4mi.errors import S4miError
@@ -38,55 +38,19 @@ from s4mi.training.calibrate import reliability_with
 from s4mi.training.evaluate import Evaluation, evaluate_rows
 from s4mi.training.external_data import ExternalData, external_data
 from s4mi.training.external_leaks import OwnImages, leaked_rows, own_images
+from s4mi.training.external_state import pending_tests
 from s4mi.training.feature_stores import feature_store
-from s4mi.training.prepare import Prepared, prediction_spec, task_kind
+from s4mi.training.prepare import Prepared
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.row_labels import shows_labels, unknown_labels
-from s4mi.training.run_dir import RunDir, load_method, make_fabric, only_process
+from s4mi.training.run_dir import RunDir, only_process
+from s4mi.training.run_method import load_method, make_fabric
 from s4mi.training.scoring import for_classes, score_predictions
 
 log = logging.getLogger("s4mi")
 StepCallback = Callable[[str, int, int], None]
 """Called with the name of a test set, and how many of how many are done."""
-
-
-def check_external_tests(config: RunConfig, spec: DatasetSpec) -> dict[str, ExternalData]:
-    """Return the external test sets of a run by name, before it trains; no image is opened.
-
-    Args:
-        spec: data set description of the run.
-
-    Raises:
-        S4miError: a set cannot be read or does not fit the run.
-    """
-    if not config.tests or config.method.pretrains:
-        return {}
-    spec = prediction_spec(config, spec)
-    kind = task_kind(config, spec)
-    return {
-        name: external_data(test, spec, kind, name=name, classes=spec.classes_of(kind))
-        for name, test in config.tests.items()
-    }
-
-
-def pending_tests(config: RunConfig, run: Path, record: RunRecord) -> list[str]:
-    """Return the names of the external test sets whose results are missing, or of another state of the set.
-
-    Only sets with a result are read; of one that cannot be read the result stands.
-    """
-    return [name for name, test in config.tests.items() if _is_pending(run, record, name, test)]
-
-
-def _is_pending(run: Path, record: RunRecord, name: str, test: ExternalTestConfig) -> bool:
-    known = record.external.get(name)
-    if known is None:
-        return True
-    try:
-        data = external_data(test, load_spec(run), record.task, name=name, classes=record.classes)
-    except S4miError:
-        return False
-    return known.data_hash != data.hash
 
 
 def score_finished_run(

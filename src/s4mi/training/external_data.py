@@ -26,7 +26,7 @@ from s4mi.data.spec import IGNORED_CLASS, DatasetSpec, MaskKey
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError, nearest
 from s4mi.records import TaskKind
-from s4mi.training.scoring import SharedClasses
+from s4mi.training.shared_classes import SharedClasses
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,20 @@ from s4mi.engine.fabric import Fabric
 from s4mi.errors import S4miError
 from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord, write_text_atomically
 from s4mi.training.energy import energy_meter
-from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
+from s4mi.training.environment import device_name, forget_peak_memory, peak_memory
 from s4mi.training.evaluate import Evaluation, validate
 from s4mi.training.feature_stores import feature_store
 from s4mi.training.features import StoredFeatures
 from s4mi.training.head_fit import fit_to_rows
+from s4mi.training.installed import now
 from s4mi.training.loggers import Loggers, make_loggers
 from s4mi.training.machine_load import machine_load
 from s4mi.training.out_of_fold import fresh_copy, out_of_fold
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import Progress, ProgressCallback
-from s4mi.training.run_dir import RunDir, build_method
+from s4mi.training.run_dir import RunDir
 from s4mi.training.run_files import write_run_files
+from s4mi.training.run_method import build_method
 from s4mi.training.selection import selection_plan
 
 log = logging.getLogger("s4mi")

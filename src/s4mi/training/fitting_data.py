@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.contract.features import POOLED, Extractor, LabelledFeatures, MaskedBatch, turned
+from s4mi.contract.feature_names import POOLED
+from s4mi.contract.features import Extractor, LabelledFeatures, MaskedBatch, turned
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.records import IGNORE
 from s4mi.training.feature_pixels import as_images, entry_pixels

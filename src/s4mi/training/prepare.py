@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s4mi.config import RunConfig, SplitConfig
-from s4mi.config.labels import holds_out
+from s4mi.config import RunConfig
 from s4mi.contract import Task
 from s4mi.data.known_version import known_version
 from s4mi.data.loading.batch_source import CachedTargets
@@ -18,17 +17,16 @@ from s4mi.data.loading.cache import open_cache
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import Manifest
 from s4mi.data.row import PARTS
-from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.label_budget import LabelBudget
 from s4mi.data.splits.leakage import Leak, find_leaks, refuse_leaks
 from s4mi.data.splits.official import NO_VAL, lacks_val
-from s4mi.data.splits.split import SplitMethod, make_split
+from s4mi.data.splits.split import make_split
 from s4mi.data.splits.split_file import Split, hash_of, read_parts
 from s4mi.data.splits.split_version import base_version, merged_later
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
 from s4mi.training.row_labels import label_targets, shows_labels, shows_pixels, unknown_labels
+from s4mi.training.run_task import budget_of, division_of, task_kind
 
 log = logging.getLogger("s4mi")
 
@@ -187,70 +185,6 @@ def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callabl
     )
     shows = np.zeros((len(manifest.rows), len(classes)), dtype=bool)
     return Prepared(manifest=manifest, cache=cache, split=split, task=task, labels=None, shows=shows, leaks=leaks)
-
-
-def task_kind(config: RunConfig, spec: DatasetSpec) -> TaskKind:
-    """Return the task of a run: the one that both its method and its data set support.
-
-    Pre-training supports all tasks and uses the one that its encoders will be fine-tuned for, so that the split is the
-    same: classification if there are labels, unless `task` is set.
-
-    Raises:
-        S4miError: there is no common task.
-    """
-    if config.task is not None:
-        if config.task not in spec.tasks or config.task not in config.method.tasks:
-            where = f"{config.data.path}" if config.task not in spec.tasks else f"method {config.method.name!r}"
-            supported = spec.tasks if config.task not in spec.tasks else sorted(config.method.tasks)
-            raise S4miError(
-                f"task: {where} does not support {config.task}; choose {' or '.join(supported) or 'another data set'}"
-            )
-        return config.task
-    kinds = sorted(spec.tasks, key=lambda kind: kind == "segmentation") if config.method.pretrains else spec.tasks
-    for kind in kinds:
-        if kind in config.method.tasks:
-            return kind
-    raise S4miError(
-        f"method {config.method.name!r} supports {' or '.join(sorted(config.method.tasks))}, but {config.data.path} "
-        f"has annotations for {' and '.join(spec.tasks) or 'no task'}; choose another method (s4mi methods) or data set"
-    )
-
-
-def budget_of(
-    config: RunConfig, *, shows: NDArray[np.bool_] | None = None, foreground: Sequence[float] | None = None
-) -> LabelBudget | None:
-    """Return where the labels of a run come from; None: its training part, beside a validation part of its own.
-
-    A method that learns without labels keeps the validation part, whose labels name its clusters and are counted.
-
-    Args:
-        shows, foreground: as in `LabelBudget`; needed for the split of a run that holds labels out.
-    """
-    if not config.labels.count_validation or (config.method.unlabelled and not config.method.pretrains):
-        return None
-    held_out = shows is not None and not config.method.pretrains and holds_out(config.selection, config.method)
-    return LabelBudget(config.labels.hold_out if held_out else 0.0, shows, foreground)
-
-
-def prediction_spec(config: RunConfig, spec: DatasetSpec) -> DatasetSpec:
-    """Return the data set description of a run's predictions, with the method's own classes if there are no masks."""
-    names = config.method.own_classes
-    if not names or "segmentation" in spec.tasks:
-        return spec
-    values = (0, 255) if len(names) == 2 and config.method.named else range(len(names))
-    mask_values = dict(zip(values, names, strict=True))
-    return spec.model_copy(update={"tasks": ("segmentation",), "mask_values": mask_values})
-
-
-def division_of(config: SplitConfig, manifest: Manifest, *, seed: int) -> SplitMethod:
-    """Return the split method of a run with this seed."""
-    kind = config.kind
-    if kind == "auto":
-        kind = "official" if manifest.official else "random"
-    return SplitMethod(
-        kind=kind, ratios=config.ratios, folds=config.folds, fold=config.fold,
-        seed=seed if config.seed is None else config.seed, file=config.file, test_seed=config.test_seed,
-    )  # fmt: skip
 
 
 def _check_leaks(config: RunConfig, manifest: Manifest, leaks: Sequence[Leak]) -> None:

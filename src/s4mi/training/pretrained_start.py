@@ -9,11 +9,11 @@ from s4mi.data.row import PARTS
 from s4mi.data.spec import read_spec
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.nets.weights import encoder_file
+from s4mi.nets.initial_weights import encoder_file
 from s4mi.records import Part, Pretraining, read_pretraining, write_text_atomically
+from s4mi.records.checkpoint_files import PRETRAINING
 from s4mi.training.prepare import Prepared
 
-PRETRAINING = "pretraining.json"
 SEEN = "seen.txt"
 """File with the hash of each image file that a pre-training run has trained on, one per line."""
 

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from s4mi.engine.fit import Step
 from s4mi.records import EpochRecord
+
+if TYPE_CHECKING:
+    from s4mi.engine.fit import Step
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class TrainingClock:
         self._begin = self._session = time.monotonic()
         self.epoch_seconds = 0.0
 
-    def step(self, step: Step) -> None:
+    def step(self, step: "Step") -> None:
         """Count a step."""
         self._steps_left -= 1
         self._images += step.images * self._processes
@@ -60,7 +62,7 @@ class TrainingClock:
         """Restart the clock for the next epoch."""
         self._begin = time.monotonic()
 
-    def progress(self, step: Step, epochs: int, *, latest: EpochRecord | None) -> Progress:
+    def progress(self, step: "Step", epochs: int, *, latest: EpochRecord | None) -> Progress:
         """Return the progress of the run after `step`."""
         done = self._total - self._steps_left
         elapsed = time.monotonic() - self._session

@@ -25,13 +25,15 @@ from s4mi.formatting import plural
 from s4mi.maths.distributed import values_of_all
 from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
 from s4mi.training.energy import EnergyMeter, energy_meter
-from s4mi.training.environment import device_name, forget_peak_memory, now, peak_memory
+from s4mi.training.environment import device_name, forget_peak_memory, peak_memory
+from s4mi.training.installed import now
 from s4mi.training.loggers import Loggers, make_loggers
 from s4mi.training.machine_load import machine_load
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import ProgressCallback, TrainingClock
-from s4mi.training.run_dir import RunDir, build_method
+from s4mi.training.run_dir import RunDir
 from s4mi.training.run_files import write_run_files
+from s4mi.training.run_method import build_method
 from s4mi.training.train_batches import train_loader
 
 log = logging.getLogger("s4mi")

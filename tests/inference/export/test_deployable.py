@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from s4mi.contract import Task
 from s4mi.data.images import normalise_red
 from s4mi.inference.export.deployable import Deployable, normalised_red
-from s4mi.methods.segmentation.cross_teaching import CrossTeachingConfig
-from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenterConfig
+from s4mi.settings.segmentation.cross_teaching import CrossTeachingConfig
+from s4mi.settings.segmentation.frozen_segmenter import FrozenSegmenterConfig
 
 
 @given(seed=st.integers(0, 10_000), dark=st.booleans())

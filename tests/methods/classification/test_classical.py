@@ -12,7 +12,8 @@ from torch import Tensor
 
 from s4mi.contract import Fit, LabelledFeatures, Task
 from s4mi.maths import boosting
-from s4mi.methods.classification.classical import FEWEST_FOR_BOOSTING, Classical, ClassicalConfig
+from s4mi.methods.classification.classical import Classical
+from s4mi.settings.classification.classical import FEWEST_FOR_BOOSTING, ClassicalConfig
 
 SIZE = 40
 

@@ -9,10 +9,11 @@ from torch import Tensor
 from s4mi.contract import Batch, Task
 from s4mi.errors import S4miError
 from s4mi.maths.losses import focal
-from s4mi.methods.classification.finetune import Finetune, FinetuneConfig
+from s4mi.methods.classification.finetune import Finetune
 from s4mi.nets.backbone import tiny_resnet
 from s4mi.nets.weights import save_encoder
 from s4mi.records import TaskKind
+from s4mi.settings.classification.finetune import FinetuneConfig
 
 
 def task(kind: TaskKind = "multiclass") -> Task:

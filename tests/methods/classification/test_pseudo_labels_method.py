@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from s4mi.contract import LabelledFeatures, Task
 from s4mi.maths.pseudo_labels import two_sided
-from s4mi.methods.classification.pseudo_labels import WEIGHTS, PseudoLabels, PseudoLabelsConfig, at_most
+from s4mi.methods.classification.pseudo_labels import WEIGHTS, PseudoLabels, at_most
 from s4mi.nets.feature_heads import JoinedFeatures
+from s4mi.settings.classification.pseudo_labels import PseudoLabelsConfig
 
 CLASSES = 3
 SMALL = {"backbone": "tiny_resnet", "weights": "none", "join": []}

@@ -23,7 +23,7 @@ from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import focal, multilabel_cross_entropy, positive_weights
 from s4mi.maths.patient_scores import patient_score
 from s4mi.methods.feature_fits import Samples, fit_head, new_head, not_fitted, weights_of_classes, weights_of_labels
-from s4mi.nets.feature_heads import HeadName
+from s4mi.settings.head_names import HeadName
 
 NAN = float("nan")
 

@@ -6,7 +6,8 @@ from safetensors.torch import save_file
 
 from s4mi.contract import Batch, Task
 from s4mi.errors import S4miError
-from s4mi.methods.pretraining.cass import Cass, CassConfig, variance_hinge
+from s4mi.methods.pretraining.cass import Cass, variance_hinge
+from s4mi.settings.pretraining.cass import CassConfig
 
 TASK = Task(kind="multilabel", classes=("a", "b"), image_size=32, counts=(1, 1), labelled=2)
 SMALL = {"cnn": "tiny_resnet", "vit": "tiny_vit", "weights": "none", "embedding": 24}

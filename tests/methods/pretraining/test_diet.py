@@ -7,7 +7,8 @@ import torch
 
 from s4mi.contract import Batch, Task, TrainState
 from s4mi.errors import S4miError
-from s4mi.methods.pretraining.diet import Diet, DietConfig, numbers_of
+from s4mi.methods.pretraining.diet import Diet, numbers_of
+from s4mi.settings.pretraining.diet import DietConfig
 
 ROWS = (3, 4, 9, 17, 40)
 

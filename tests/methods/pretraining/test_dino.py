@@ -11,8 +11,9 @@ from torch import Tensor
 from s4mi.contract import Batch, Task, TrainState
 from s4mi.errors import S4miError
 from s4mi.maths.ema import cosine_momentum
-from s4mi.methods.pretraining.dino import Dino, DinoConfig, self_distillation
+from s4mi.methods.pretraining.dino import Dino, self_distillation
 from s4mi.nets.heads import PrototypeHead
+from s4mi.settings.pretraining.dino import DinoConfig
 
 TASK = Task(kind="multiclass", classes=("a", "b"), image_size=32, counts=(1, 1), labelled=2)
 SMALL = {"backbone": "tiny_vit", "weights": "none", "hidden": 16, "bottleneck": 8, "prototypes": 12, "local_crops": 3}

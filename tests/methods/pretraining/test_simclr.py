@@ -4,8 +4,9 @@ from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
 
 from s4mi.contract import Batch, Task
-from s4mi.methods.pretraining.simclr import SimclrConfig, contrast
+from s4mi.methods.pretraining.simclr import contrast
 from s4mi.nets.heads import ProjectionHead
+from s4mi.settings.pretraining.simclr import SimclrConfig
 
 TASK = Task(kind="multiclass", classes=(), image_size=32, counts=(), labelled=0)
 

@@ -3,7 +3,8 @@ import torch
 
 from s4mi.contract import Batch, Task
 from s4mi.errors import S4miError
-from s4mi.methods.pretraining.simmim import Simmim, SimmimConfig, masked_squares
+from s4mi.methods.pretraining.simmim import Simmim, masked_squares
+from s4mi.settings.pretraining.simmim import SimmimConfig
 
 TASK = Task(kind="segmentation", classes=("a", "b"), image_size=32, counts=(1, 1), labelled=2)
 

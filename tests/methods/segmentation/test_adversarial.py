@@ -10,8 +10,9 @@ from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor, nn
 
 from s4mi.contract import Batch, TrainState
-from s4mi.methods.segmentation.adversarial import Adversarial, AdversarialConfig, bce
+from s4mi.methods.segmentation.adversarial import Adversarial, bce
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.adversarial import AdversarialConfig
 
 
 def built(**settings: Any) -> Adversarial:

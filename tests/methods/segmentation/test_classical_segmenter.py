@@ -11,8 +11,9 @@ from torch import Tensor
 from made_features import InMemoryMaskedFeatures
 from s4mi.contract import Fit, Task
 from s4mi.errors import S4miError
-from s4mi.methods.segmentation.classical_segmenter import UNCERTAIN, ClassicalSegmenter, ClassicalSegmenterConfig
+from s4mi.methods.segmentation.classical_segmenter import UNCERTAIN, ClassicalSegmenter
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.classical_segmenter import ClassicalSegmenterConfig
 
 SIDE = 24
 TASK = Task(kind="segmentation", classes=("background", "disc", "bar"), image_size=SIDE, counts=(1, 1, 1), labelled=1)

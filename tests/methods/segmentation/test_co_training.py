@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from s4mi.contract import Batch, TrainState
-from s4mi.methods.segmentation.co_training import CoTraining, CoTrainingConfig, divergence, jensen_shannon
+from s4mi.methods.segmentation.co_training import CoTraining, divergence, jensen_shannon
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.co_training import CoTrainingConfig
 
 OTHER = {"first": "second", "second": "first"}
 

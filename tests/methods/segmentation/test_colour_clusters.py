@@ -17,9 +17,10 @@ from torch.export import Dim
 
 from made_features import InMemoryMaskedFeatures
 from s4mi.contract import Task
-from s4mi.methods.segmentation.colour_clusters import ColourClustering, ColourClustersConfig
+from s4mi.methods.segmentation.colour_clusters import ColourClustering
 from s4mi.nets.colour_clusters import ImageColourClusters, _place, border_share, otsu_thresholds, smooth_colours
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.colour_clusters import ColourClustersConfig
 
 SIDE = 32
 TASK = Task(kind="segmentation", classes=("background", "cell"), image_size=SIDE, counts=(0, 0), labelled=0)

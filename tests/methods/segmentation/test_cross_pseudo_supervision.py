@@ -9,8 +9,9 @@ from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor
 
 from s4mi.contract import Batch, TrainState
-from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervision, CrossPseudoSupervisionConfig
+from s4mi.methods.segmentation.cross_pseudo_supervision import CrossPseudoSupervision
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
 
 
 def built(*, seed: int = 0, **settings: Any) -> CrossPseudoSupervision:

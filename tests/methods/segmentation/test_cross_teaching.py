@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from s4mi.contract import Batch, BatchComposition, TrainState
 from s4mi.engine.checkpoint import load_weights, save_best
 from s4mi.errors import S4miError
-from s4mi.methods.segmentation.cross_teaching import CrossTeaching, CrossTeachingConfig
+from s4mi.methods.segmentation.cross_teaching import CrossTeaching
 from s4mi.nets.backbone import Backbone
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.cross_teaching import CrossTeachingConfig
 
 SMALL = {"recipe": "paper", "cnn": "tiny_resnet", "transformer": "tiny_swin_unet", "transformer_weights": "none"}
 

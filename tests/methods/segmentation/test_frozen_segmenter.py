@@ -12,8 +12,9 @@ from made_features import InMemoryMaskedFeatures
 from s4mi.contract import Task
 from s4mi.errors import S4miError
 from s4mi.maths.class_shares import class_shares
-from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenter, FrozenSegmenterConfig, maps_of
+from s4mi.methods.segmentation.frozen_segmenter import FrozenSegmenter, maps_of
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.frozen_segmenter import FrozenSegmenterConfig
 
 SIZE = 32
 CLASSES = ("background", "vessel", "lesion")

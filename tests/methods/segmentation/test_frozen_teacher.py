@@ -13,8 +13,9 @@ from torch import Tensor
 
 from s4mi.contract import Batch, TrainState
 from s4mi.methods.cross_fitting import LabelledViews
-from s4mi.methods.segmentation.frozen_teacher import FrozenTeacher, FrozenTeacherConfig
+from s4mi.methods.segmentation.frozen_teacher import FrozenTeacher
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.frozen_teacher import FrozenTeacherConfig
 
 SMALL = {
     "network": "tiny_resnet", "teacher": "tiny_vit", "teacher_weights": "none", "teacher_steps": 2, "folds": 2,

@@ -10,7 +10,8 @@ from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor
 
 from s4mi.contract import Batch, TrainState
-from s4mi.methods.segmentation.mean_teacher import MeanTeacher, MeanTeacherConfig
+from s4mi.methods.segmentation.mean_teacher import MeanTeacher
+from s4mi.settings.segmentation.mean_teacher import MeanTeacherConfig
 
 DETERMINISTIC = {"noise": 0, "passes": 1}
 """Settings of a deterministic teacher: the tiny ResNet has no dropout."""

@@ -15,7 +15,8 @@ from s4mi.contract import Batch, CollapseError, Task, TrainState
 from s4mi.data.loading.augment import apply_on_cpu, draw_views, join_views
 from s4mi.data.sources.synthetic import draw_lesions
 from s4mi.maths.pixel_clusters import PixelLabels
-from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig, PixelClustering
+from s4mi.methods.segmentation.picie import PixelClustering
+from s4mi.settings.segmentation.picie import MdcConfig, PicieConfig
 
 SIDE, CLUSTERS = 32, 4
 TASK = Task(kind="segmentation", classes=("background", "a", "b"), image_size=SIDE, counts=(0, 0, 0), labelled=0)

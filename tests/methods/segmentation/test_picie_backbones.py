@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from s4mi.contract import Batch, Task, TrainState
-from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig, PixelClustering
+from s4mi.methods.segmentation.picie import PixelClustering
 from s4mi.nets.token_features import TokenFeatures
+from s4mi.settings.segmentation.picie import MdcConfig, PicieConfig
 
 TASK = Task(kind="segmentation", classes=("background", "a"), image_size=32, counts=(0, 0), labelled=0)
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from s4mi.contract import ViewSpec
 from s4mi.data.loading.augment import draw_views
-from s4mi.methods.segmentation.picie import MdcConfig, PicieConfig
+from s4mi.settings.segmentation.picie import MdcConfig, PicieConfig
 
 
 def test_views_of_picie_differ_in_colours_and_only_the_first_in_geometry() -> None:

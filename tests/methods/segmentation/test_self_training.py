@@ -10,8 +10,9 @@ from few_masks import TASK, batch_of, half_dice_half_cross_entropy
 from torch import Tensor
 
 from s4mi.contract import Batch, TrainState
-from s4mi.methods.segmentation.self_training import SelfTraining, SelfTrainingConfig
+from s4mi.methods.segmentation.self_training import SelfTraining
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.self_training import SelfTrainingConfig
 
 
 def built(*, seed: int = 0, **settings: Any) -> SelfTraining:

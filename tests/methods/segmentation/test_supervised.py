@@ -12,9 +12,10 @@ from s4mi.contract import Batch, Task
 from s4mi.engine.checkpoint import load_weights, save_best
 from s4mi.errors import S4miError
 from s4mi.maths.losses import dice_cross_entropy
-from s4mi.methods.segmentation.supervised import Supervised, SupervisedConfig
+from s4mi.methods.segmentation.supervised import Supervised
 from s4mi.nets.autoencoder import WidthAutoencoder
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.supervised import SupervisedConfig
 
 
 def built(*, image_size: int = 32, **settings: object) -> Supervised:

@@ -12,8 +12,9 @@ from made_features import InMemoryMaskedFeatures
 from s4mi.contract import Task
 from s4mi.errors import S4miError
 from s4mi.maths.cluster_matching import match_clusters
-from s4mi.methods.segmentation.token_clusters import TokenClusters, TokenClustersConfig
+from s4mi.methods.segmentation.token_clusters import TokenClusters
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.token_clusters import TokenClustersConfig
 
 SIZE = 32
 

@@ -16,13 +16,13 @@ from torch import Tensor
 from s4mi.contract import Batch, TrainState
 from s4mi.methods.segmentation.weak_to_strong import (
     WeakToStrong,
-    WeakToStrongConfig,
     complementary_halves,
     cut,
     cutmix_boxes,
     over_all_pixels,
 )
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.weak_to_strong import WeakToStrongConfig
 
 PLAIN = {"cutmix": 0, "feature_dropout": 0}
 

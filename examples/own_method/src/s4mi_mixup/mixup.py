@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from s4mi.contract import Batch, Classifier, Losses, PretrainedConfig, Task, ViewSpec
 from s4mi.maths.losses import cross_entropy
 from s4mi.nets.backbone import Backbone, check_backbone
-from s4mi.nets.weights import start_weights
+from s4mi.nets.initial_weights import start_weights
 from s4mi.records import TaskKind
 
 

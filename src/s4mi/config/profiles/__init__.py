@@ -27,7 +27,7 @@ ByNetwork = Annotated[dict[str, Settings], BeforeValidator(_as_mapping)]
 class Profile(BaseModel):
     """Defaults, from general to specific; each overrides those before it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     data: Settings = Field({}, description="Defaults of the section data")
     settings: Settings = Field({}, description="Settings of all runs")

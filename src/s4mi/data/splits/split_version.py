@@ -5,7 +5,6 @@ from pathlib import Path
 
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.manifest import Manifest
-from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.splits.official import lacks_val
 from s4mi.data.splits.split import BaseVersion, SplitMethod
 from s4mi.data.versions import load_version, manifest_name
@@ -42,6 +41,8 @@ def merged_later(manifest: Manifest, base: BaseVersion, kind: TaskKind) -> froze
 
 def _foreground(old: Manifest, new: Manifest, foreground: Sequence[float]) -> list[float]:
     """Return the foreground shares of the old version; masks that were replaced since are read again."""
+    from s4mi.data.masks import foreground_share, read_mask  # with all that reads images, which few splits need
+
     shares: dict[tuple[str, Path | None], float] = {
         (row.id, row.mask): share for row, share in zip(new.rows, foreground, strict=True)
     }

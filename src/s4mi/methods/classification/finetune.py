@@ -12,24 +12,17 @@ From ImageNet weights this is transfer learning; from a run of DINO or CASS it i
 training.
 """
 
-from typing import Any, ClassVar, Literal, final
+from typing import final
 
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from s4mi.contract import (
-    CLASSIFICATION_VIEWS,
     Batch,
     Batches,
     Classifier,
     Losses,
-    PretrainedConfig,
-    Recipe,
     Task,
     TrainState,
-    TuningConfig,
-    ViewSpec,
-    WeightRule,
 )
 from s4mi.maths.losses import (
     class_weights,
@@ -39,51 +32,10 @@ from s4mi.maths.losses import (
     positive_weights,
 )
 from s4mi.nets.backbone import Backbone, check_backbone
+from s4mi.nets.initial_weights import start_weights
 from s4mi.nets.lora import merge_lora
 from s4mi.nets.tuning import EncoderTuning
-from s4mi.nets.weights import NONE, start_weights
-from s4mi.records import TaskKind
-
-
-class FinetuneConfig(PretrainedConfig, TuningConfig):
-    """Settings of fine-tuning; the defaults are the paper's transfer learning."""
-
-    summary: ClassVar[str] = "Fine-tune a pre-trained backbone on the labelled images"
-    paper: ClassVar[str] = "Singh et al. 2024, S4MI, section 3.1 (transfer learning; second stage of DINO and CASS)"
-    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
-    default_views: ClassVar[ViewSpec] = CLASSIFICATION_VIEWS
-    paper_settings: ClassVar[dict[str, Any]] = {"views": CLASSIFICATION_VIEWS.model_dump()}
-
-    name: Literal["finetune"] = "finetune"
-    recipe: Recipe = Field(
-        "strong", description="Source of the defaults of views; for classification both recipes have the same"
-    )
-    backbone: str = Field("resnet50", description="Backbone: any timm name, tiny_resnet, tiny_vit, tiny_swin, or auto")
-    criterion: Literal["cross_entropy", "focal"] = Field(
-        "cross_entropy", description="Loss: cross-entropy or focal loss; multi-label: its binary form for each class"
-    )
-    gamma: float = Field(2.0, ge=0, description="Focusing parameter of the focal loss; 0: cross-entropy")
-    class_weights: WeightRule | tuple[float, ...] = Field(
-        "none",
-        description="Class weights of the loss: none, inverse or median frequency of labelled training images, or a "
-        "list of numbers; multi-label: weights of the positives",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _linear_probe(cls, settings: Any) -> Any:
-        """Read `linear_probe`, the setting of earlier versions, as `tuning`."""
-        if not isinstance(settings, dict) or "linear_probe" not in settings:
-            return settings
-        others = {name: value for name, value in settings.items() if name != "linear_probe"}
-        return {"tuning": "head", **others} if settings["linear_probe"] else others
-
-    def technique(self, pretraining: str | None = None) -> str:
-        start = pretraining or ("transfer from scratch" if self.weights == NONE else "transfer")
-        return ", ".join(filter(None, (start, self.tuning_label)))
-
-    def build(self, task: Task) -> "Finetune":
-        return Finetune(self, task)
+from s4mi.settings.classification.finetune import FinetuneConfig
 
 
 @final

@@ -9,57 +9,28 @@ penalty, is made by folds inside the labelled images.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import final
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from s4mi.contract import (
-    TURNS,
     Batch,
     Extractor,
     Fit,
     FittedClassifier,
-    JoinedFeaturesConfig,
     LabelledFeatures,
     Losses,
     Task,
-    ViewSpec,
 )
 from s4mi.maths.losses import cross_entropy, multilabel_cross_entropy
 from s4mi.methods.feature_fits import Samples, fit_head, new_head, not_fitted, weights_of_classes, weights_of_labels
 from s4mi.nets.extractor_keys import ExtractorKeys
-from s4mi.nets.feature_heads import HeadName, JoinedFeatures
+from s4mi.nets.feature_heads import JoinedFeatures
+from s4mi.nets.initial_weights import start_weights
 from s4mi.nets.joined_extractors import joined_extractors
-from s4mi.nets.weights import start_weights
-from s4mi.records import TaskKind
-
-
-class FrozenConfig(JoinedFeaturesConfig):
-    """Settings of a head on frozen features."""
-
-    summary: ClassVar[str] = "Fit a light head to the features of a frozen encoder, computed once and stored"
-    paper: ClassVar[str] = "Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes"
-    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
-    default_views: ClassVar[ViewSpec] = ViewSpec()
-
-    name: Literal["frozen"] = "frozen"
-    head: HeadName = Field(
-        "logistic", description="Head: logistic or ridge regression, nearest neighbours, or the means of the classes"
-    )
-    turns: int = Field(
-        1, ge=1, le=TURNS, description="Number of views of each labelled image to fit on: flips and quarter turns"
-    )
-
-    def technique(self, pretraining: str | None = None) -> str:
-        head = "" if self.head == "logistic" else f", {self.head}"
-        start = "" if pretraining is None else f" from {pretraining}"
-        return f"frozen{start}{self.joined_label}{head}"
-
-    def build(self, task: Task) -> "Frozen":
-        return Frozen(self, task)
+from s4mi.settings.classification.frozen import FrozenConfig
 
 
 @final

@@ -14,13 +14,12 @@ teachers have not seen the fold either. The labels of the other images are not r
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, final
+from typing import Any, final
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from s4mi.contract import (
@@ -28,11 +27,9 @@ from s4mi.contract import (
     Extractor,
     Fit,
     FittedClassifier,
-    JoinedFeaturesConfig,
     LabelledFeatures,
     Losses,
     Task,
-    ViewSpec,
 )
 from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LinearFit, LogisticProblem
@@ -41,9 +38,10 @@ from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share,
 from s4mi.methods.feature_fits import not_fitted, weights_of_classes, weights_of_labels
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.feature_heads import JoinedFeatures, LinearHead
+from s4mi.nets.initial_weights import start_weights
 from s4mi.nets.joined_extractors import joined_extractors
-from s4mi.nets.weights import start_weights
-from s4mi.records import IGNORE, TaskKind
+from s4mi.records import IGNORE
+from s4mi.settings.classification.pseudo_labels import PseudoLabelsConfig
 
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Shares of the predictions of each class to choose from."""
@@ -55,37 +53,6 @@ MOST_FOLDS = 5
 """Folds by which ω is chosen; more are joined, as each costs a student for each ω."""
 
 Floats = NDArray[np.float64]
-
-
-class PseudoLabelsConfig(JoinedFeaturesConfig):
-    """Settings of pseudo-labels on frozen features."""
-
-    summary: ClassVar[str] = "Fit a head on frozen features, then again with its sure predictions for other images"
-    paper: ClassVar[str] = "Lee 2013, Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method"
-    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel"})
-    default_views: ClassVar[ViewSpec] = ViewSpec()
-
-    name: Literal["pseudo_labels"] = "pseudo_labels"
-    precision: PositiveFloat = Field(
-        0.95, le=1, description="Mean precision of the classes that the kept pseudo-labels are to have, by folds"
-    )
-    keep: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="Share of the predictions of each class to keep, the most probable ones; none: the largest share "
-        "that reaches method.precision",
-    )
-    unlabelled_weight: NonNegativeFloat | None = Field(
-        None,
-        description="Weight of all pseudo-labels together, as a multiple of that of all labels; none: chosen by folds",
-    )
-
-    def technique(self, pretraining: str | None = None) -> str:
-        return super().technique(pretraining) + self.joined_label
-
-    def build(self, task: Task) -> "PseudoLabels":
-        return PseudoLabels(self, task)
 
 
 @final

@@ -10,47 +10,16 @@ The paper masks patch embeddings, which only transformers have. Replacing pixels
 patches of a transformer one learnt embedding too, and makes the method applicable to CNNs.
 """
 
-from typing import ClassVar, Literal, final
+from typing import final
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Losses, MethodConfig, Pretrainer, Task, ViewSpec
+from s4mi.contract import Batch, Losses, Pretrainer, Task
 from s4mi.errors import S4miError
 from s4mi.maths.distributed import draw_for_batch, ratio_over_images
 from s4mi.nets.backbone import Backbone
-from s4mi.nets.weights import IMAGENET
-from s4mi.records import TaskKind
-
-
-class SimmimConfig(MethodConfig):
-    """Settings of SimMIM; the defaults are the paper's."""
-
-    summary: ClassVar[str] = "Pre-train a backbone without labels: reconstruct masked squares of an image"
-    paper: ClassVar[str] = "Xie et al. 2022, SimMIM: A Simple Framework for Masked Image Modeling"
-    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"multiclass", "multilabel", "segmentation"})
-    unlabelled: ClassVar[bool] = True
-    pretrains: ClassVar[bool] = True
-    hints: ClassVar[tuple[str, ...]] = (
-        "lower optim.lr", "change method.masked", "start from method.weights=imagenet",
-    )  # fmt: skip
-    default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0, scale=(0.67, 1.0), aspect=(3 / 4, 4 / 3))
-
-    name: Literal["simmim"] = "simmim"
-    backbone: str = Field(
-        "vit_base_patch16_224", description="Backbone: any timm name, or tiny_resnet, tiny_vit, tiny_swin"
-    )
-    weights: str = Field(IMAGENET, description="Initial weights: imagenet, auto, none, or the path of a weight file")
-    square: PositiveInt = Field(32, description="Side of a masked square in pixels")
-    masked: float = Field(0.6, gt=0, lt=1, description="Share of the squares that are masked")
-
-    @property
-    def backbone_name(self) -> str:
-        return self.backbone
-
-    def build(self, task: Task) -> "Simmim":
-        return Simmim(self, task)
+from s4mi.settings.pretraining.simmim import SimmimConfig
 
 
 @final

@@ -11,42 +11,19 @@ The discriminator learns to separate predictions on labelled images from predict
 learns to predict masks of unlabelled images that the discriminator takes for those of labelled ones.
 """
 
-from typing import ClassVar, Literal, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.func import functional_call
 
-from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
+from s4mi.contract import Batch, Losses, SemiSupervised, Task
 from s4mi.maths.distributed import mean_over_images
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.nets.mask_discriminator import MaskDiscriminator
-from s4mi.nets.networks import network_for, network_label
-
-
-class AdversarialConfig(NetworkConfig):
-    """Settings of the deep adversarial network."""
-
-    summary: ClassVar[str] = "Train a U-Net against a discriminator that separates masks of labelled and other images"
-    paper: ClassVar[str] = "Zhang et al. 2017, Deep Adversarial Networks for Biomedical Image Segmentation (DAN)"
-
-    name: Literal["adversarial"] = "adversarial"
-    evaluator: PositiveInt = Field(
-        32, description="Number of channels in the discriminator's first layer, doubled in each further layer"
-    )
-    unlabelled_weight: float = Field(0.1, ge=0, description="Weight of the adversarial loss on unlabelled images")
-    ramp_up: float = Field(
-        0.4, ge=0, le=1, description="Share of training over which unlabelled_weight ramps up; 0: no ramp-up"
-    )
-
-    @property
-    def backbone_name(self) -> str:
-        return network_label(self.network)
-
-    def build(self, task: Task) -> "Adversarial":
-        return Adversarial(self, task)
+from s4mi.nets.networks import network_for
+from s4mi.settings.segmentation.adversarial import AdversarialConfig
 
 
 @final

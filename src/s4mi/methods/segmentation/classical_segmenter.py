@@ -9,12 +9,11 @@ in the image, so that neither large images nor large classes decide alone which 
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from s4mi.contract import (
@@ -24,50 +23,20 @@ from s4mi.contract import (
     FittedSegmenter,
     Losses,
     MaskedFeatures,
-    MethodConfig,
     Task,
-    ViewSpec,
-    WeightRule,
 )
 from s4mi.errors import S4miError
 from s4mi.maths.losses import class_weights, cross_entropy
 from s4mi.maths.tree_arrays import forest_trees
 from s4mi.nets.filter_bank import FilterBank
 from s4mi.nets.trees import Trees
-from s4mi.records import IGNORE, TaskKind
+from s4mi.records import IGNORE
+from s4mi.settings.segmentation.classical_segmenter import ClassicalSegmenterConfig
 
 READ = 16
 """Images read at a time."""
 UNCERTAIN = 1e-4
 """Smallest probability of a class, so that its logarithm is finite."""
-
-
-class ClassicalSegmenterConfig(MethodConfig):
-    """Settings of the classical segmenter."""
-
-    summary: ClassVar[str] = "Segment by colour and texture of each pixel with a random forest, without a network"
-    paper: ClassVar[str] = "Berg et al. 2019, ilastik: interactive machine learning for (bio)image analysis"
-    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"segmentation"})
-    starts: ClassVar[dict[str, str | None]] = {}
-    default_views: ClassVar[ViewSpec] = ViewSpec()
-    fitted: ClassVar[bool] = True
-
-    name: Literal["classical_segmenter"] = "classical_segmenter"
-    trees: PositiveInt = Field(50, description="Number of trees of the random forest")
-    depth: PositiveInt = Field(12, le=24, description="Greatest depth of a tree")
-    pixels: PositiveInt = Field(30_000, description="Number of pixels that the forest is fitted to, of all images")
-    class_weights: WeightRule | tuple[float, ...] = Field(
-        "none",
-        description="Class weights of the forest: none, inverse or median frequency of labelled training pixels, or a "
-        "list of numbers",
-    )
-
-    @property
-    def backbone_name(self) -> str:
-        return "random forest"
-
-    def build(self, task: Task) -> "ClassicalSegmenter":
-        return ClassicalSegmenter(self, task)
 
 
 @final

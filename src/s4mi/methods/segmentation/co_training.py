@@ -11,47 +11,20 @@ g_p(x) is an adversarial example for the first network: the image after one step
 would fail on the same ones.
 """
 
-from typing import ClassVar, Literal, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
+from s4mi.contract import Batch, Losses, SemiSupervised, Task
 from s4mi.maths.distributed import mean_over_images
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy, hard
 from s4mi.nets.ensemble import NetworkEnsemble
-from s4mi.nets.networks import network_for, network_label
+from s4mi.nets.networks import network_for
 from s4mi.records import IGNORE
-
-
-class CoTrainingConfig(NetworkConfig):
-    """Settings of deep co-training."""
-
-    summary: ClassVar[str] = (
-        "Train two U-Nets that agree on unlabelled images and resist each other's adversarial examples"
-    )
-    paper: ClassVar[str] = "Qiao et al. 2018, Deep Co-Training; Peng et al. 2020 for segmentation"
-
-    name: Literal["co_training"] = "co_training"
-    diversity: float = Field(
-        0.5, ge=0, description="Weight of the diversity loss relative to the agreement loss; 0: no diversity loss"
-    )
-    deception: float = Field(
-        0.03, ge=0, le=1, description="Step size of the adversarial examples, for pixel values in [0, 1]"
-    )
-    ramp_up: float = Field(
-        0.4, ge=0, le=1, description="Share of training over which unlabelled_weight ramps up; 0: no ramp-up"
-    )
-
-    @property
-    def backbone_name(self) -> str:
-        return f"2 × {network_label(self.network)}"
-
-    def build(self, task: Task) -> "CoTraining":
-        return CoTraining(self, task)
+from s4mi.settings.segmentation.co_training import CoTrainingConfig
 
 
 @final

@@ -9,23 +9,20 @@ Clusters have no names. As with PiCIE, they are matched to classes on validation
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, final
+from typing import final
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 from torch import Tensor
 
 from s4mi.contract import (
     Batch,
-    ClusterConfig,
     Extractor,
     Fit,
     FittedSegmenter,
     Losses,
     MaskedFeatures,
     Task,
-    ViewSpec,
 )
 from s4mi.maths.kmeans import check_distinct, lloyd, plus_plus_start
 from s4mi.nets.colour_clusters import (
@@ -35,54 +32,13 @@ from s4mi.nets.colour_clusters import (
     OtsuClusters,
     smooth_colours,
 )
+from s4mi.settings.segmentation.colour_clusters import ColourClustersConfig
 
 MOST_PIXELS = 2**16
 """Pixels that k-means is fitted to, drawn at random, as many from each image."""
 READ = 16
 """Images read at a time."""
 ITERATIONS = 100
-
-
-class ColourClustersConfig(ClusterConfig):
-    """Settings of clusters by colour."""
-
-    summary: ClassVar[str] = "Segment without masks: k-means of colours, or Otsu's threshold, without a network"
-    paper: ClassVar[str] = "Otsu 1979, A Threshold Selection Method from Gray-Level Histograms; MacQueen 1967 (k-means)"
-    starts: ClassVar[dict[str, str | None]] = {}
-    fitted: ClassVar[bool] = True
-    default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0.0, flip=False)
-
-    name: Literal["colour_clusters"] = "colour_clusters"
-    algorithm: Literal["kmeans", "otsu"] = Field(
-        "kmeans",
-        description="Clusters: kmeans of colours, or otsu, a threshold of each image's grey values",
-    )
-    per_image: bool = Field(
-        True, description="Run k-means on each image by itself, rather than once on the colours of all images"
-    )
-    starts_tried: PositiveInt = Field(
-        10, description="Number of starts of k-means on all images, of which the best is kept"
-    )
-
-    @field_validator("algorithm")
-    @classmethod
-    def _otsu_has_two(cls, algorithm: Any, info: ValidationInfo) -> Any:
-        if algorithm == "otsu" and info.data.get("clusters") not in (None, 2):
-            raise ValueError("a threshold gives two clusters; leave method.clusters out, or set algorithm=kmeans")
-        return algorithm
-
-    @property
-    def backbone_name(self) -> str:
-        return "colour" if self.algorithm == "kmeans" else "grey value"
-
-    def technique(self, pretraining: str | None = None) -> str:
-        name = super().technique(pretraining)
-        if self.algorithm == "otsu":
-            return name.replace(self.name, "otsu")
-        return name if self.per_image else f"{name}, of all images"
-
-    def build(self, task: Task) -> "ColourClustering":
-        return ColourClustering(self, task)
 
 
 @final

@@ -10,34 +10,17 @@ The paper also uses pseudo-labels on labelled images; here, as in later medical 
 alone. Cross teaching is the variant with two different architectures and Dice.
 """
 
-from typing import ClassVar, Literal, final
+from typing import final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task
+from s4mi.contract import Batch, Losses, SemiSupervised, Task
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
 from s4mi.maths.pseudo_labels import hard
 from s4mi.nets.ensemble import NetworkEnsemble
-from s4mi.nets.networks import network_for, network_label
-
-
-class CrossPseudoSupervisionConfig(NetworkConfig):
-    """Settings of cross pseudo supervision; the default weight is the paper's for Cityscapes and VOC."""
-
-    summary: ClassVar[str] = "Train two networks of one architecture on few masks, each on the other's pseudo-labels"
-    paper: ClassVar[str] = "Chen et al. 2021, Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision"
-
-    name: Literal["cross_pseudo_supervision"] = "cross_pseudo_supervision"
-    unlabelled_weight: float = Field(1.5, ge=0, description="Weight of the pseudo-label loss on unlabelled images")
-
-    @property
-    def backbone_name(self) -> str:
-        return f"2 × {network_label(self.network)}"
-
-    def build(self, task: Task) -> "CrossPseudoSupervision":
-        return CrossPseudoSupervision(self, task)
+from s4mi.nets.networks import network_for
+from s4mi.settings.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
 
 
 @final

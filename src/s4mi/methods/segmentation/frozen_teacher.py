@@ -18,14 +18,13 @@ its teacher within the run's steps.
 """
 
 import logging
-from typing import ClassVar, Literal, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from s4mi.contract import Batch, Batches, Losses, NetworkConfig, NetworkKind, SemiSupervised, Task, ViewSpec
+from s4mi.contract import Batch, Batches, Losses, SemiSupervised, Task
 from s4mi.maths.distributed import from_all_processes, from_first_process
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share
@@ -33,79 +32,19 @@ from s4mi.maths.segmentation_metrics import confusion, scores_of_confusion
 from s4mi.methods.cross_fitting import HeldOut, LabelledViews, fit_to_folds
 from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.frozen_net import FrozenNet
-from s4mi.nets.networks import network_for, network_label
+from s4mi.nets.networks import network_for
 from s4mi.nets.segmentation import log_padding
 from s4mi.nets.token_decoder import TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
 from s4mi.records import IGNORE
+from s4mi.settings.segmentation.frozen_teacher import FrozenTeacherConfig
 
-STRONG = ViewSpec(
-    brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05, jitter=0.8, grey=0.1, blur=0.5, blur_sigma=(0.5, 2.0)
-)
-"""Colour augmentation of a strong view; its geometry is that of the weak view."""
 SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 """Shares of the pixels of each predicted class to choose from."""
 MOST_VIEWS = 400
 """Views of images with masks that the teacher is fitted to at most: some 300 MB for a ViT-S at 224 pixels."""
 
 log = logging.getLogger("s4mi")
-
-
-class FrozenTeacherConfig(NetworkConfig):
-    """Settings of a frozen teacher and its student."""
-
-    summary: ClassVar[str] = "Train a U-Net on few masks and the pseudo-labels of a head on a frozen encoder"
-    paper: ClassVar[str] = "Lee 2013, Pseudo-Label; Oquab et al. 2024, DINOv2"
-    starts: ClassVar[dict[str, str | None]] = {"weights": "none", "teacher_weights": "none"}
-    networks: ClassVar[dict[str, NetworkKind]] = {"network": "segmenter", "teacher": "flexible_encoder"}
-
-    name: Literal["frozen_teacher"] = "frozen_teacher"
-    teacher: str = Field(
-        "vit_small_patch14_dinov2",
-        description="Frozen encoder of the teacher: the name of a timm model, tiny_resnet, tiny_vit, tiny_swin, or "
-        "auto (the best with weights at hand)",
-    )
-    teacher_weights: str = Field(
-        "imagenet",
-        description="Weights of the teacher's encoder: imagenet, auto (the best at hand), none, or the path of a "
-        "weight file",
-    )
-    teacher_head: Literal["decoder", "linear"] = Field(
-        "decoder", description="Heads of the teacher: a light decoder with a branch for edges, or a linear layer"
-    )
-    teacher_steps: PositiveInt = Field(
-        150, description="Number of steps in which each decoder of the teacher is fitted"
-    )
-    folds: int = Field(3, ge=2, le=10, description="Number of heads of the teacher, each fitted without a fold")
-    precision: PositiveFloat = Field(
-        0.95,
-        le=1,
-        description="Mean precision of the classes of kept pseudo-labels, on masks that their head has not seen",
-    )
-    keep: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="Share of the pixels of each predicted class to keep, the most probable ones; none: the largest "
-        "share that reaches method.precision",
-    )
-    predicts: Literal["best", "student"] = Field(
-        "best",
-        description="What predicts: the best of student, teacher and their average by validation, or the student, "
-        "which needs no frozen encoder once it is trained",
-    )
-    strong: ViewSpec = Field(STRONG, description="Colour augmentation of the student's views of images without masks")
-
-    @property
-    def backbone_name(self) -> str:
-        return f"{network_label(self.network)} taught by {self.teacher}"
-
-    @property
-    def strong_views(self) -> tuple[ViewSpec, ...]:
-        return (self.strong,)
-
-    def build(self, task: Task) -> "FrozenTeacher":
-        return FrozenTeacher(self, task)
 
 
 @final

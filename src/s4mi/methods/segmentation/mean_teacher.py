@@ -13,49 +13,19 @@ the threshold rises to log K, the maximum of u.
 
 import math
 from copy import deepcopy
-from typing import ClassVar, Literal, final
+from typing import final
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task, TrainState, sigmoid_ramp
+from s4mi.contract import Batch, Losses, SemiSupervised, Task, TrainState, sigmoid_ramp
 from s4mi.maths.distributed import draw_for_batch, ratio_over_images
 from s4mi.maths.ema import ema_update
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy
 from s4mi.nets.ensemble import NetworkEnsemble
-from s4mi.nets.networks import network_for, network_label
-
-
-class MeanTeacherConfig(NetworkConfig):
-    """Settings of the uncertainty-aware mean teacher; the defaults are the paper's.
-
-    In networks without dropout, such as those on most encoders, the passes differ by the noise alone.
-    """
-
-    summary: ClassVar[str] = "Train a U-Net to agree with the moving average of its weights where that is certain"
-    paper: ClassVar[str] = "Yu et al. 2019, Uncertainty-Aware Self-Ensembling Model (UA-MT)"
-
-    name: Literal["mean_teacher"] = "mean_teacher"
-    unlabelled_weight: float = Field(0.1, ge=0, description="Weight of the consistency loss on unlabelled images")
-    ramp_up: float = Field(
-        1.0, ge=0, le=1, description="Share of training over which unlabelled_weight ramps up; 0: no ramp-up"
-    )
-    momentum: float = Field(
-        0.99, ge=0, lt=1, description="Momentum of the teacher's exponential moving average; lower in the first steps"
-    )
-    passes: PositiveInt = Field(8, description="Number of forward passes of the teacher per image")
-    noise: float = Field(
-        0.1, ge=0, description="Standard deviation of the noise added to the teacher's images, for values in [0, 1]"
-    )
-
-    @property
-    def backbone_name(self) -> str:
-        return network_label(self.network)
-
-    def build(self, task: Task) -> "MeanTeacher":
-        return MeanTeacher(self, task)
+from s4mi.nets.networks import network_for
+from s4mi.settings.segmentation.mean_teacher import MeanTeacherConfig
 
 
 @final

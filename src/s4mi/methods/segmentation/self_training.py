@@ -11,39 +11,16 @@ of low confidence can be ignored instead.
 """
 
 from copy import deepcopy
-from typing import ClassVar, Literal, final
+from typing import final
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from s4mi.contract import Batch, Losses, NetworkConfig, SemiSupervised, Task, TrainState
+from s4mi.contract import Batch, Losses, SemiSupervised, Task, TrainState
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
-from s4mi.nets.networks import network_for, network_label
-
-
-class SelfTrainingConfig(NetworkConfig):
-    """Settings of self-training."""
-
-    summary: ClassVar[str] = "Train a U-Net in rounds, from the second on with pseudo-labels of the previous round"
-    paper: ClassVar[str] = "Bai et al. 2017, Semi-Supervised Learning for Network-Based Cardiac MR Image Segmentation"
-
-    name: Literal["self_training"] = "self_training"
-    rounds: PositiveInt = Field(
-        4,
-        description="Number of rounds of equal length; the first uses no pseudo-labels, each other one makes new ones",
-    )
-    confidence: float = Field(
-        0.0, ge=0, lt=1, description="Minimum probability of a pseudo-label; pixels below it are ignored; paper: 0"
-    )
-
-    @property
-    def backbone_name(self) -> str:
-        return network_label(self.network)
-
-    def build(self, task: Task) -> "SelfTraining":
-        return SelfTraining(self, task)
+from s4mi.nets.networks import network_for
+from s4mi.settings.segmentation.self_training import SelfTrainingConfig
 
 
 @final

@@ -10,68 +10,37 @@ Clusters have no names. As with PiCIE, they are matched to classes on validation
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import final
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from s4mi.contract import (
     Batch,
-    ClusterConfig,
     Extractor,
     Fit,
     FittedSegmenter,
-    FrozenEncoderConfig,
     Losses,
     MaskedFeatures,
     Task,
-    ViewSpec,
 )
 from s4mi.maths.kmeans import as_points, assign, check_distinct, check_finite, lloyd, plus_plus_start
 from s4mi.nets.block_maps import block_widths, frozen_encoders
 from s4mi.nets.cluster_classifier import ClusterClassifier
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.frozen_encoder import TOKENS
+from s4mi.nets.initial_weights import start_weights
 from s4mi.nets.pixel_features import PixelFeatures
 from s4mi.nets.token_decoder import enlarged, finest_grid
-from s4mi.nets.weights import start_weights
+from s4mi.settings.segmentation.token_clusters import TokenClustersConfig
 
 MOST_TOKENS = 2**16
 """Tokens that k-means is fitted to, drawn at random, as many from each image."""
 READ = 16
 """Images read at a time."""
 ITERATIONS = 100
-
-
-class TokenClustersConfig(ClusterConfig, FrozenEncoderConfig):
-    """Settings of k-means on tokens; `weights` and `pretrained` stay, as the encoder is in no checkpoint."""
-
-    summary: ClassVar[str] = "Segment without masks: k-means of a frozen encoder's tokens, in seconds"
-    paper: ClassVar[str] = (
-        "Hamilton et al. 2022, Unsupervised Semantic Segmentation by Distilling Feature Correspondences (baseline)"
-    )
-    default_views: ClassVar[ViewSpec] = ViewSpec(rotation=0.0, flip=False)
-
-    name: Literal["token_clusters"] = "token_clusters"
-    blocks: tuple[int, ...] = Field(
-        (-1,),
-        min_length=1,
-        description="Blocks of a ViT or stages of a CNN whose tokens are clustered, counted from the end as -1, -2, …",
-    )
-    encoder_sizes: tuple[PositiveInt, ...] | None = Field(
-        None,
-        min_length=1,
-        description="Sides in pixels to which images are resized for the encoder, one pass each, whose tokens are "
-        "joined; none: data.image_size, rounded to a multiple of the encoder's patches",
-    )
-    centred: bool = Field(True, description="Subtract the mean over an image from its tokens")
-    starts_tried: PositiveInt = Field(10, description="Number of starts of k-means, of which the best is kept")
-
-    def build(self, task: Task) -> "TokenClusters":
-        return TokenClusters(self, task)
 
 
 @final

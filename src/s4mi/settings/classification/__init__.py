@@ -1,0 +1,1 @@
+"""Settings of the methods that classify images."""
