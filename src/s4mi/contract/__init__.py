@@ -36,7 +36,7 @@ from s4mi.contract.semi_supervised import (
     sigmoid_ramp,
 )
 from s4mi.contract.settings import AUTO, MethodConfig, NetworkKind, PretrainedConfig, Recipe, WeightRule
-from s4mi.contract.tuning import Tuning, TuningConfig
+from s4mi.contract.tuning import PartlyTrained, Tuning, TuningConfig
 from s4mi.contract.views import (
     CLASSIFICATION_VIEWS,
     PAPER_SEGMENTATION_VIEWS,
@@ -87,6 +87,7 @@ __all__ = [
     "Task",
     "TrainLoader",
     "TrainState",
+    "PartlyTrained",
     "Tuning",
     "TuningConfig",
     "ViewSpec",

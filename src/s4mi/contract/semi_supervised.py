@@ -1,14 +1,16 @@
 """Base of the methods that learn from images with and without masks in one batch."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 from pydantic import Field, PositiveInt
 
-from s4mi.contract.batch import TrainState
+from s4mi.contract.batch import Batches, TrainState
 from s4mi.contract.method import Segmenter
-from s4mi.contract.settings import MethodConfig, NetworkKind, Recipe, WeightRule
+from s4mi.contract.settings import NetworkKind, Recipe, WeightRule
+from s4mi.contract.tuning import PartlyTrained, TuningConfig
 from s4mi.contract.views import PAPER_SEGMENTATION_VIEWS, STRONG_SEGMENTATION_VIEWS, ViewSpec
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
@@ -34,7 +36,7 @@ class BatchComposition:
     strong: tuple[ViewSpec, ...] = ()
 
 
-class SemiSupervisedConfig(MethodConfig):
+class SemiSupervisedConfig(TuningConfig):
     """Settings shared by the methods that learn from images with and without masks in one batch.
 
     The loss on images without masks has a weight, which can ramp up from almost zero (Laine & Aila 2017).
@@ -66,6 +68,9 @@ class SemiSupervisedConfig(MethodConfig):
         description="Class weights of the cross-entropy: none, inverse or median (frequency of labelled training "
         "pixels), or one number per class",
     )
+
+    def technique(self, pretraining: str | None = None) -> str:
+        return ", ".join(filter(None, (super().technique(pretraining), self.segmenter_label)))
 
     def strength(self, progress: float) -> float:
         """Return the weight of the loss on images without masks at `progress`, the completed share of training."""
@@ -118,10 +123,28 @@ class SemiSupervised(Segmenter):
     config: SemiSupervisedConfig
     state = TrainState(step=1, per_epoch=1, total=1)
     """The end of training, until a step is prepared."""
+    tunings: Sequence[PartlyTrained] = ()
+    """What is trained of the encoders of its networks; empty if it is everything."""
+
+    def before_epoch(self, batches: Batches) -> None:
+        for tuning in self.tunings:
+            tuning.before_epoch()
 
     @final
     def before_step(self, state: TrainState) -> None:
         self.state = state
+        for tuning in self.tunings:
+            tuning.before_step(state)
+
+    @final
+    def after_backward(self, state: TrainState) -> None:
+        for tuning in self.tunings:
+            tuning.after_backward()
+
+    @final
+    def before_inference(self) -> None:
+        for tuning in self.tunings:
+            tuning.before_inference(self)
 
     @property
     def strength(self) -> float:

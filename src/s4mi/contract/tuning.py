@@ -1,9 +1,11 @@
 """Settings of how much of a pre-trained encoder is trained."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import Field, NonNegativeInt, PositiveInt
+from torch import nn
 
+from s4mi.contract.batch import TrainState
 from s4mi.contract.settings import MethodConfig
 
 Tuning = Literal["full", "head", "last_blocks", "lora"]
@@ -31,7 +33,28 @@ class TuningConfig(MethodConfig):
     )
 
     @property
+    def segmenter_label(self) -> str:
+        """What is trained of a segmentation network, for the name of a technique; empty if it is everything."""
+        return "frozen encoder" if self.tuning == "head" else self.tuning_label
+
+    @property
     def tuning_label(self) -> str:
         """What is trained, for the name of a technique; empty if it is everything."""
         labels = {"full": "", "head": "linear probe", "last_blocks": f"last {self.tuned_blocks} blocks", "lora": "LoRA"}
         return labels[self.tuning]
+
+
+class PartlyTrained(Protocol):
+    """What is trained of an encoder at which step, called from the hooks of the method that has it."""
+
+    def before_epoch(self) -> None:
+        """Put frozen parts into evaluation mode."""
+
+    def before_step(self, state: TrainState) -> None:
+        """Freeze the encoder while the decoder alone is trained, and release it afterwards."""
+
+    def after_backward(self) -> None:
+        """Drop the gradients of what is not trained yet."""
+
+    def before_inference(self, method: nn.Module) -> None:
+        """Merge low-rank updates into the weights of all networks of a method."""

@@ -25,7 +25,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from s4mi.engine.cpu.fold_batch_norm import fold_batch_norm
-from s4mi.engine.cpu.lowered import EXACT_LAYERS, lower_after_first_stage
+from s4mi.engine.cpu.lowered import EXACT, lower_after_first_stage
 from s4mi.engine.cpu.prepacked_conv import prepack_convolutions
 from s4mi.engine.cpu.prepacked_linear import prepack_linear
 
@@ -90,7 +90,7 @@ def input_dtype(network: nn.Module) -> torch.dtype:
 
 def _transformer(network: Any, arithmetic: Arithmetic, *, batch: int) -> nn.Module:
     rows = batch * (int(network.patch_embed.num_patches) + network.num_prefix_tokens)
-    prepack_linear(network, _lowest(arithmetic), rows=rows, exact=EXACT_LAYERS if arithmetic == "mixed" else ())
+    prepack_linear(network, _lowest(arithmetic), rows=rows, exact=EXACT if arithmetic == "mixed" else ())
     for module in network.modules():
         if arithmetic == "bfloat16" and hasattr(module, "fused_attn"):
             module.fused_attn = False  # torch's fused attention is slower than its three steps in bfloat16

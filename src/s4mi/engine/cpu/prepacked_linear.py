@@ -21,22 +21,22 @@ def prepack_linear(module: nn.Module, dtype: torch.dtype, *, rows: int, exact: C
     Args:
         dtype: float32, or bfloat16 for products in bfloat16: inputs are rounded to it, outputs have it.
         rows: number of vectors in a usual call, which decides on the packed layout; others work too.
-        exact: names of layers that stay in float32.
+        exact: names of modules whose layers stay in float32.
     """
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return 0
     replaced = 0
     for name, child in list(module.named_children()):
+        own = torch.float32 if name in exact else dtype
         if type(child) is nn.Linear:
             activation = getattr(module, "act", None)
             gelu = name == "fc1" and type(activation) is nn.GELU and activation.approximate == "none"
-            own = torch.float32 if name in exact else dtype
             setattr(module, name, PrepackedLinear(child, own, rows=rows, gelu=gelu))
             if gelu:
                 module.act = nn.Identity()
             replaced += 1
         else:
-            replaced += prepack_linear(child, dtype, rows=rows, exact=exact)
+            replaced += prepack_linear(child, own, rows=rows, exact=exact)
     return replaced
 
 

@@ -34,6 +34,7 @@ from s4mi.methods.cross_fitting import HeldOut, LabelledViews, fit_to_folds
 from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.frozen_net import FrozenNet
 from s4mi.nets.networks import network_for, network_label
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.nets.segmentation import log_padding
 from s4mi.nets.token_decoder import TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
@@ -121,6 +122,7 @@ class FrozenTeacher(SemiSupervised):
         super().__init__()
         self.config, self.classes = config, len(task.classes)
         student = network_for(task, config.network, config.weights)
+        self.tunings = tune_networks({config.network: student}, config, task)
         teacher = FrozenNet(
             config.teacher,
             classes=self.classes,
@@ -176,6 +178,7 @@ class FrozenTeacher(SemiSupervised):
 
     def before_epoch(self, batches: Batches) -> None:
         """Fit the teacher to the views of images with masks in the first epoch, unless a checkpoint holds it."""
+        super().before_epoch(batches)
         if bool((self.thresholds <= 1).all()):
             return
         with torch.autocast(self.thresholds.device.type, enabled=False):
