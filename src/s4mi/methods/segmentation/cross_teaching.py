@@ -114,7 +114,9 @@ class CrossTeaching(SemiSupervised):
         cnn = network_for(task, config.cnn, config.cnn_weights)
         transformer = network_for(task, config.transformer, config.transformer_weights)
         self.committee = NetworkEnsemble({"cnn": cnn, "transformer": transformer})
-        self.tunings = tune_networks({f"cnn={config.cnn}": cnn, f"transformer={config.transformer}": transformer}, config, task)
+        self.tunings = tune_networks(
+            {f"cnn={config.cnn}": cnn, f"transformer={config.transformer}": transformer}, config, task
+        )
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     @property
