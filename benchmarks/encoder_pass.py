@@ -5,8 +5,8 @@
 Our side decodes the files into a cache, computes their features and stores them, all in an empty folder; the peer is
 timm's network in inference mode over a `DataLoader` with processes that keeps the features in memory. Both alternate in
 one process, on the clock and in processor time, which other load on the machine disturbs less. The rows "the network
-alone" use a batch in memory and one thread. The cosine similarity to the peer's features is the least of all images, and "same nearest"
-is the share of images whose nearest other image is the same.
+alone" use a batch in memory and one thread. The cosine similarity to the peer's features is the least of all images,
+and "same nearest" is the share of images whose nearest other image is the same.
 
 The last table is the growth of time and peak memory with the number of drawn images, each number in its own process.
 Without weights the networks are random, which is as fast but says less about the similarity.
@@ -60,7 +60,7 @@ TINY_SIZE = 32
 class InBfloat16:
     """The CPU, as a run with `hardware.precision=bf16-mixed` has it."""
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device
 
     def autocast(self) -> AbstractContextManager[None]:
         """Context in which a forward pass runs at this precision."""
@@ -101,7 +101,7 @@ class Sides:
                 load_manifest(self.dataset), Preprocessing(self.size), folder=Path(folder), with_masks=False
             )
             entries = np.arange(len(cache.images))
-            runtime = InBfloat16() if precision == "bf16-mixed" else CPU
+            runtime = InBfloat16(CPU.device) if precision == "bf16-mixed" else CPU
             store = StoredFeatures(Path(folder) / "features", runtime, precision=precision)
             store.fill(encoder, cache, entries)
             return store.of_entries(encoder, cache, entries)[POOLED].numpy()

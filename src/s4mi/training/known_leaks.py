@@ -1,4 +1,4 @@
-"""The leaks that this process has found last: the runs of a study that differ in their labels alone share their parts."""
+"""The leaks that this process has found last: runs of a study that differ in their labels alone share their parts."""
 
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import Manifest

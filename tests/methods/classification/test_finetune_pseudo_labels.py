@@ -89,7 +89,7 @@ def test_the_loss_of_classes_is_that_of_sure_predictions_over_all_images(weight:
         ]
     assert float(losses["supervised"]) == pytest.approx(float(F.cross_entropy(z, given.known_labels)), rel=1e-5)
     assert float(losses["pseudo_label"]) == pytest.approx(weight * float(sum(terms)) / len(q), rel=1e-5)
-    assert 0 < sum(bool(term) for term in terms)
+    assert sum(bool(term) for term in terms) > 0
 
 
 def test_the_loss_of_several_labels_is_that_of_sure_positives_and_negatives() -> None:

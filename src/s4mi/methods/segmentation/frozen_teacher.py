@@ -34,10 +34,10 @@ from s4mi.methods.cross_fitting import HeldOut, LabelledViews, fit_to_folds
 from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.frozen_net import FrozenNet
 from s4mi.nets.networks import network_for, network_label
-from s4mi.nets.tuned_networks import tune_networks
 from s4mi.nets.segmentation import log_padding
 from s4mi.nets.token_decoder import TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.records import IGNORE
 
 STRONG = ViewSpec(
