@@ -31,10 +31,12 @@ from s4mi.contract import (
     Classifier,
     Losses,
     PretrainedConfig,
+    Recipe,
     SemiSupervisedConfig,
     Task,
     TrainState,
     ViewSpec,
+    WeightRule,
 )
 from s4mi.maths.distributed import from_all_processes, from_first_process, mean_over_images
 from s4mi.maths.folds import folds
@@ -73,6 +75,9 @@ class FinetunePseudoLabelsConfig(PretrainedConfig, SemiSupervisedConfig):
     starts: ClassVar[dict[str, str | None]] = PretrainedConfig.starts
 
     name: Literal["finetune_pseudo_labels"] = "finetune_pseudo_labels"
+    recipe: Recipe = Field(
+        "strong", description="Source of the defaults of views; for classification both recipes have the same"
+    )
     backbone: str = Field("resnet50", description="Backbone: any timm name, tiny_resnet, tiny_vit, tiny_swin, or auto")
     teacher: Literal["frozen", "network"] = Field(
         "frozen",
@@ -108,6 +113,12 @@ class FinetunePseudoLabelsConfig(PretrainedConfig, SemiSupervisedConfig):
     )
     labelled_per_batch: PositiveInt | None = Field(
         None, description="Number of labelled images in a batch (default: by method.labelled_share)"
+    )
+
+    class_weights: WeightRule | tuple[float, ...] = Field(
+        "none",
+        description="Class weights of the loss on labels: none, inverse or median frequency of labelled training "
+        "images, or a list of numbers; multi-label: weights of the positives",
     )
 
     @property
