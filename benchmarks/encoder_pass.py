@@ -4,19 +4,21 @@
 
 Our side decodes the files into a cache, computes their features and stores them, all in an empty folder; the peer is
 timm's network in inference mode over a `DataLoader` with processes that keeps the features in memory. Both alternate in
-one process. The rows "the network alone" use a batch in memory and one thread, in processor time, which other load on
-the machine disturbs less. The cosine similarity to the peer's features is the least of all images, and "same nearest"
-is the share of images whose nearest other image is the same.
+one process, on the clock and in processor time, which other load on the machine disturbs less. The rows "the network
+alone" use a batch in memory and one thread. The cosine similarity to the peer's features is the least of all images,
+and "same nearest" is the share of images whose nearest other image is the same.
 
 The last table is the growth of time and peak memory with the number of drawn images, each number in its own process.
 Without weights the networks are random, which is as fast but says less about the similarity.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -38,7 +40,7 @@ from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.synthetic import draw_lesions
-from s4mi.engine.cpu.frozen_network import frozen_network, has_bfloat16, input_dtype
+from s4mi.engine.cpu.frozen_network import Arithmetic, frozen_network, has_bfloat16, input_dtype
 from s4mi.engine.runtime import PlainRuntime
 from s4mi.nets.backbone import Backbone
 from s4mi.nets.frozen_encoder import FrozenEncoder
@@ -46,12 +48,23 @@ from s4mi.training.features import BATCH, Precision, StoredFeatures
 
 PAGE = 512
 SIZE = 224
-ROW = 11
-"""Row of the summary: float32 and, one higher, bfloat16."""
+ROWS = {"float32": 0, "mixed": 11, "bfloat16": 12}
+"""Rows of the summary; where the processor does not multiply in bfloat16, float32 has the first."""
 PACKAGES = ("torch", "timm", "opencv-python-headless", "safetensors")
 CPU = PlainRuntime(torch.device("cpu"))
 TINY = "tiny_resnet"
 TINY_SIZE = 32
+
+
+@dataclass(frozen=True)
+class InBfloat16:
+    """The CPU, as a run with `hardware.precision=bf16-mixed` has it."""
+
+    device: torch.device
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Context in which a forward pass runs at this precision."""
+        return torch.autocast("cpu", torch.bfloat16)
 
 
 class Files(Dataset[Tensor]):
@@ -88,7 +101,8 @@ class Sides:
                 load_manifest(self.dataset), Preprocessing(self.size), folder=Path(folder), with_masks=False
             )
             entries = np.arange(len(cache.images))
-            store = StoredFeatures(Path(folder) / "features", CPU, precision=precision)
+            runtime = InBfloat16(CPU.device) if precision == "bf16-mixed" else CPU
+            store = StoredFeatures(Path(folder) / "features", runtime, precision=precision)
             store.fill(encoder, cache, entries)
             return store.of_entries(encoder, cache, entries)[POOLED].numpy()
 
@@ -127,7 +141,7 @@ def main() -> None:
             sides = Sides(name, weights.get(name, "none"), size, dataset, arguments.workers)
             for pair, line in _compare(sides, arguments.rounds):
                 pairs.append(pair)
-                lines.append(line)
+                lines += [line] * (line not in lines)
                 print(pair.row(), line, flush=True)
     setting = (
         f"{machine(PACKAGES)} {arguments.images} JPEGs of {PAGE}×{PAGE} at {size} pixels, batches of {BATCH}, the "
@@ -142,24 +156,31 @@ def _compare(sides: Sides, rounds: int) -> Iterator[tuple[Pair, str]]:
         network = Backbone(sides.name, image_size=sides.size, weights=sides.weights).eval().requires_grad_(False)
     precisions: dict[str, Precision] = {"float32": "32"}
     if has_bfloat16():
-        precisions["bfloat16"] = "auto"
+        precisions |= {"mixed": "auto", "bfloat16": "bf16-mixed"}
     made: dict[str, np.ndarray] = {}
+    processor: dict[str, list[float]] = {side: [] for side in ("peer", *precisions)}
 
     def work(side: str, compute: Callable[[], np.ndarray]) -> int:
+        began = _processor_seconds()
         made[side] = compute()
+        processor[side].append(len(made[side]) / (_processor_seconds() - began))
         return len(made[side])
 
     works = {"peer": partial(work, "peer", partial(sides.theirs, network))}
     works |= {word: partial(work, word, partial(sides.ours, precision)) for word, precision in precisions.items()}
     speed = turn_by_turn(works, rounds)
     alone = _alone(network.net, sides.size, rounds)
-    for number, word in enumerate(precisions):
+    for word in precisions:
+        number = ROWS[word] if has_bfloat16() else ROWS["mixed"]
         cosine = F.cosine_similarity(torch.from_numpy(made[word]), torch.from_numpy(made["peer"]))
         same = float((_nearest(made[word]) == _nearest(made["peer"])).mean())
         line = f"| {sides.name} | {word} | {float(cosine.min()):.6f} | {same:.1%} |"
         title = f"features of files, {sides.name}, {word}"
-        yield Pair(title, "timm, DataLoader", "images/s", speed[word], speed["peer"], ROW + number), line
-        title = f"the network alone, {sides.name}, {word}"
+        yield Pair(title, "timm, DataLoader", "images/s", speed[word], speed["peer"], number), line
+        title = f"the same in images per second of processor time, {sides.name}, {word}"
+        taken = (tuple(processor[side][1:]) for side in (word, "peer"))  # without the warm-up
+        yield Pair(title, "timm, DataLoader", "images/s", *taken), line
+        title = f"the network alone, processor time, {sides.name}, {word}"
         yield Pair(title, "timm, eager, float32", "images/s", alone[word], alone["peer"]), line
 
 
@@ -167,9 +188,9 @@ def _alone(network: nn.Module, size: int, rounds: int) -> dict[str, tuple[float,
     """Images per second of processor time with one thread, by precision."""
     threads, images = torch.get_num_threads(), torch.rand(8, 3, size, size)
     torch.set_num_threads(1)
-    networks = {"peer": network, "float32": frozen_network(network, torch.float32, image_size=size, batch=8)}
-    if has_bfloat16():
-        networks["bfloat16"] = frozen_network(network, torch.bfloat16, image_size=size, batch=8)
+    kinds: tuple[Arithmetic, ...] = ("float32", "mixed", "bfloat16") if has_bfloat16() else ("float32",)
+    networks = {"peer": network}
+    networks |= {kind: frozen_network(network, kind, image_size=size, batch=8) for kind in kinds}
     taken: dict[str, list[float]] = {side: [] for side in networks}
     with torch.inference_mode():
         for number in range(rounds + 1):
@@ -180,6 +201,12 @@ def _alone(network: nn.Module, size: int, rounds: int) -> dict[str, tuple[float,
                     taken[side].append(len(images) / (time.process_time() - began))
     torch.set_num_threads(threads)
     return {side: tuple(own) for side, own in taken.items()}
+
+
+def _processor_seconds() -> float:
+    """Seconds of processor time so far, with those of processes that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _nearest(features: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from s4mi.records import IGNORE, TaskKind
 
 SMALL: dict[str, dict[str, Any]] = {
     "finetune": {"backbone": "tiny_resnet", "weights": "none", "class_weights": "inverse"},
+    "finetune_pseudo_labels": {"backbone": "tiny_resnet", "weights": "none", "keep": 0.5},
     "classical": {},
     "colour_clusters": {"clusters": 5},
     "classical_segmenter": {"trees": 10, "depth": 6, "pixels": 2000},

@@ -21,6 +21,7 @@ from s4mi.contract import Batch, Method, MethodConfig
 from s4mi.engine.fit import Step, fit
 from s4mi.engine.optim import make_optimizer, make_scheduler
 from s4mi.maths import mini_batch_kmeans, pixel_clusters
+from s4mi.methods.classification import finetune_pseudo_labels
 from s4mi.methods.segmentation import frozen_teacher, picie
 from s4mi.records import TaskKind
 from s4mi.settings.optim import OptimConfig
@@ -102,6 +103,7 @@ def no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mini_batch_kmeans.MiniBatchKMeans, "check", lambda _: None)
     monkeypatch.setattr(picie.PixelClustering, "_check", lambda *_: None)
     monkeypatch.setattr(frozen_teacher.FrozenTeacher, "before_epoch", lambda *_: None)
+    monkeypatch.setattr(finetune_pseudo_labels.FinetunePseudoLabels, "before_epoch", lambda *_: None)
 
 
 @every_task_of_every_trained_method

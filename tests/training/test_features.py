@@ -239,4 +239,4 @@ def test_precision_is_part_of_where_features_are(tmp_path: Path, monkeypatch: py
     StoredFeatures(tmp_path, half).fill(encoder, cache, np.arange(4))
     StoredFeatures(tmp_path, CPU, precision="32").fill(encoder, cache, np.arange(4))
     names = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
-    assert names == [f"{encoder.key}-bfloat16", f"{encoder.key}-float32"]
+    assert names == [f"{encoder.key}-float32", f"{encoder.key}-mixed"]

@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from s4mi.config.sections import Section
-from s4mi.contract import MethodConfig
+from s4mi.contract import MethodConfig, SemiSupervisedConfig, TuningConfig
 from s4mi.records import SelectionRule
 
 HOLD_OUT: Final = 0.2
@@ -49,3 +49,6 @@ def without_newer_defaults(settings: dict[str, Any], method: MethodConfig) -> No
         settings["labels"].pop("hold_out")
     if settings["split"]["test_seed"] is None:
         del settings["split"]["test_seed"]
+    if isinstance(method, SemiSupervisedConfig) and method.tuning == "full" and not method.head_first:
+        for name in TuningConfig.model_fields.keys() - MethodConfig.model_fields.keys():
+            del settings["method"][name]

@@ -23,6 +23,7 @@ from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError, nearest
 from s4mi.settings.classification.classical import ClassicalConfig
 from s4mi.settings.classification.finetune import FinetuneConfig
+from s4mi.settings.classification.finetune_pseudo_labels import FinetunePseudoLabelsConfig
 from s4mi.settings.classification.frozen import FrozenConfig
 from s4mi.settings.classification.pseudo_labels import PseudoLabelsConfig
 from s4mi.settings.pretraining.cass import CassConfig
@@ -47,6 +48,7 @@ from s4mi.settings.segmentation.weak_to_strong import WeakToStrongConfig
 
 METHOD_CONFIGS: tuple[type[MethodConfig], ...] = (
     FinetuneConfig,
+    FinetunePseudoLabelsConfig,
     ClassicalConfig,
     FrozenConfig,
     PseudoLabelsConfig,

@@ -149,8 +149,8 @@ class HardwareConfig(Section):
     )
     precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = Field(
         "auto",
-        description="Numerical precision; auto: bf16-mixed on a GPU, else 32, but stored features are computed in "
-        "bfloat16 on CPUs that multiply in it, and so are predictions with `--precision auto`",
+        description="Numerical precision; auto: bf16-mixed on a GPU, else 32, but on CPUs that multiply in bfloat16 "
+        "stored features use it where that changes them little, and so do predictions with `--precision auto`",
     )
     threads: int | None = Field(None, ge=1, description="Number of CPU threads of this process (default: one per core)")
     keep_memory: bool = Field(

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Pretrainer,
         Segmenter,
     )
+    from s4mi.contract.partly_trained import PartlyTrained
     from s4mi.contract.semi_supervised import SemiSupervised
 
 _MODULES = {
@@ -70,6 +71,7 @@ _MODULES = {
     "Method": "method",
     "Pretrainer": "method",
     "Segmenter": "method",
+    "PartlyTrained": "partly_trained",
     "SemiSupervised": "semi_supervised",
 }
 """The module of each name that is imported when it is first used."""
@@ -107,6 +109,7 @@ __all__ = [
     "MultiCrop",
     "NetworkConfig",
     "NetworkKind",
+    "PartlyTrained",
     "PretrainedConfig",
     "Pretrainer",
     "Recipe",

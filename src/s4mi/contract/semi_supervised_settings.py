@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, PositiveInt
 
-from s4mi.contract.settings import MethodConfig, NetworkKind, Recipe, WeightRule
+from s4mi.contract.settings import NetworkKind, Recipe, WeightRule
+from s4mi.contract.tuning import TuningConfig
 from s4mi.contract.views import PAPER_SEGMENTATION_VIEWS, STRONG_SEGMENTATION_VIEWS, ViewSpec
 from s4mi.errors import S4miError
 from s4mi.records import TaskKind
@@ -32,7 +33,7 @@ class BatchComposition:
     strong: tuple[ViewSpec, ...] = ()
 
 
-class SemiSupervisedConfig(MethodConfig):
+class SemiSupervisedConfig(TuningConfig):
     """Settings shared by the methods that learn from images with and without masks in one batch.
 
     The loss on images without masks has a weight, which can ramp up from almost zero (Laine & Aila 2017).
@@ -64,6 +65,9 @@ class SemiSupervisedConfig(MethodConfig):
         description="Class weights of the cross-entropy: none, inverse or median (frequency of labelled training "
         "pixels), or one number per class",
     )
+
+    def technique(self, pretraining: str | None = None) -> str:
+        return ", ".join(filter(None, (super().technique(pretraining), self.segmenter_label)))
 
     def strength(self, progress: float) -> float:
         """Return the weight of the loss on images without masks at `progress`, the completed share of training."""

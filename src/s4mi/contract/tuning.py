@@ -31,6 +31,11 @@ class TuningConfig(MethodConfig):
     )
 
     @property
+    def segmenter_label(self) -> str:
+        """What is trained of a segmentation network, for the name of a technique; empty if it is everything."""
+        return "frozen encoder" if self.tuning == "head" else self.tuning_label
+
+    @property
     def tuning_label(self) -> str:
         """What is trained, for the name of a technique; empty if it is everything."""
         labels = {"full": "", "head": "linear probe", "last_blocks": f"last {self.tuned_blocks} blocks", "lora": "LoRA"}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from s4mi.contract import TrainState, Tuning, TuningConfig
-from s4mi.nets.lora import add_lora
+from s4mi.nets.lora import add_lora, merge_lora
 
 
 @final
@@ -49,6 +49,10 @@ class EncoderTuning:
         """Drop the gradients of parameters that wait."""
         for parameter in self._waiting:
             parameter.grad = None
+
+    def before_inference(self, method: nn.Module) -> None:
+        """Merge low-rank updates into the weights of all networks of a method, copies of its encoder included."""
+        merge_lora(method)
 
     def _wait(self) -> None:
         self._encoder.eval()

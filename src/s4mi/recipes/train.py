@@ -172,9 +172,9 @@ def _fit(fitted: FittedRun, pretraining: Pretraining | None, watch: ProgressCall
 def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None) -> RunRecord:
     fabric, config, prepared = session.fabric, session.config, session.prepared
     plan = selection_plan(config, prepared)
-    val = evaluate(fabric, method, config, prepared, "val") if plan.reads_validation else None
-    if isinstance(session, FittedRun) and session.out_of_fold is not None:
-        val = session.out_of_fold
+    val = session.chosen_with if isinstance(session, FittedRun) else None
+    if val is None and plan.reads_validation:
+        val = evaluate(fabric, method, config, prepared, "val")
     test = evaluate(fabric, method, config, prepared, "test")
     if test is not None and test.images and fabric.is_global_zero:
         write_image_scores(test.images, session.run_dir.path / TEST_IMAGES_NAME)

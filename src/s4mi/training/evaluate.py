@@ -134,8 +134,7 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
     """
     rows = prepared.annotated("val")
     if not isinstance(method, Segmenter):
-        full, _ = _classification(fabric, method, prepared, rows)
-        return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(full, name)) is not None}
+        return classification_metrics(_classification(fabric, method, prepared, rows)[0])
     if method.matching is not None:
         return scores_of_confusion(_match(fabric, method, method.matching, prepared, rows))
     k = len(prepared.task.classes)
@@ -154,6 +153,11 @@ def validate(fabric: Fabric, method: Classifier | Segmenter, prepared: Prepared,
         return scores[best]
     method.members.choice.take(best)
     return {**scores[best], **{f"{metric} of {name}": member[metric] for name, member in scores.items()}}
+
+
+def classification_metrics(scores: Scores) -> dict[str, float]:
+    """Return the scores by which a classifier can be chosen, without undefined ones."""
+    return {name: value for name in CLASSIFICATION_METRICS if (value := getattr(scores, name)) is not None}
 
 
 def _match(

@@ -23,7 +23,7 @@ from s4mi.contract.features import Extractor
 from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.loading.feature_shard import Features, Ids, pixel_ids, shard_images
 from s4mi.data.loading.feature_store import FeatureFolder
-from s4mi.engine.cpu.frozen_network import frozen_network, has_bfloat16
+from s4mi.engine.cpu.frozen_network import Arithmetic, frozen_network, has_bfloat16
 from s4mi.engine.runtime import Runtime
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -60,13 +60,15 @@ class StoredFeatures:
         Args:
             folder: the folder of all extractors; None: nothing is stored.
             runtime: where features are computed, and at which precision.
-            precision: "auto": bfloat16 also on a CPU that multiplies in it, else the runtime's.
+            precision: "auto": on a CPU that multiplies in bfloat16, where that changes features little; else the
+                runtime's.
             batch_size: images in a forward pass.
         """
         self._root, self._runtime, self._batch = folder, runtime, batch_size
         self._autocast = precision_of(runtime)
-        faster = precision == "auto" and runtime.device.type == "cpu" and has_bfloat16()
-        self._dtype = torch.bfloat16 if faster else self._autocast
+        self._arithmetic: Arithmetic = "float32" if self._autocast == torch.float32 else "bfloat16"
+        if precision == "auto" and runtime.device.type == "cpu" and has_bfloat16():
+            self._arithmetic = "mixed"
         self._fast: dict[str, Extractor] = {}
         self._folders: dict[str, FeatureFolder] = {}
         self._ids: dict[tuple[str, int], tuple[Ids, NDArray[np.bool_]]] = {}
@@ -220,7 +222,9 @@ class StoredFeatures:
         if self.device.type != "cpu" or not isinstance(extractor, FrozenEncoder):
             return extractor.to(self.device).eval()
         if extractor.key not in self._fast:
-            network = frozen_network(extractor.net.net, self._dtype, image_size=extractor.image_size, batch=self._batch)
+            network = frozen_network(
+                extractor.net.net, self._arithmetic, image_size=extractor.image_size, batch=self._batch
+            )
             self._fast[extractor.key] = extractor.computing_with(network)
         return self._fast[extractor.key]
 
@@ -254,7 +258,8 @@ class StoredFeatures:
 
     def _folder(self, extractor: Extractor) -> FeatureFolder:
         assert self._root is not None
-        precision = str(self._dtype if isinstance(extractor, FrozenEncoder) else self._autocast).removeprefix("torch.")
+        mixed = self._arithmetic == "mixed" and isinstance(extractor, FrozenEncoder)
+        precision = "mixed" if mixed else str(self._autocast).removeprefix("torch.")
         name = f"{extractor.key}-{precision}"
         if name not in self._folders:
             info = {"extractor": extractor.name, "key": extractor.key, "precision": precision}

@@ -19,7 +19,7 @@ from s4mi.errors import S4miError
 from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord, write_text_atomically
 from s4mi.training.energy import energy_meter
 from s4mi.training.environment import device_name, forget_peak_memory, peak_memory
-from s4mi.training.evaluate import Evaluation, validate
+from s4mi.training.evaluate import Evaluation, classification_metrics, evaluate, validate
 from s4mi.training.feature_stores import feature_store
 from s4mi.training.features import StoredFeatures
 from s4mi.training.head_fit import fit_to_rows
@@ -42,7 +42,8 @@ class FittedRun:
     """A run whose method has been fitted, in place of a `Session`.
 
     Attributes:
-        out_of_fold: predictions for its own labels under `selection: cross_validation`, if there were folds.
+        chosen_with: scores of what it is chosen with, where they are known: of its own labels under `selection:
+            cross_validation`, if there were folds, or a classifier's of the validation part.
     """
 
     fabric: Fabric
@@ -54,7 +55,7 @@ class FittedRun:
     cost: Cost
     fit: FitRecord
     started: str
-    out_of_fold: Evaluation | None
+    chosen_with: Evaluation | None
     best_epoch: int = 1
     epoch: int = 1
     steps: None = None
@@ -92,15 +93,20 @@ def fit_run(
     begun = time.perf_counter()
     watch(Progress("train", 0, 1, 1, 1))
     result = fit_to_rows(method, store, prepared, rows, generator=np.random.default_rng(config.seed))
-    folded = None
+    chosen_with = None
     if plan.used == "cross_validation":
-        folded = out_of_fold(fabric, fresh, config, prepared, store)
+        chosen_with = out_of_fold(fabric, fresh, config, prepared, store)
     seconds = time.perf_counter() - begun
     for note in result.notes:
         log.warning(note)
     metric = config.metric(prepared.task.kind)
-    val = validate(fabric, method, prepared, metric=metric) if plan.reads_validation else {}
-    if folded is not None and (score := getattr(folded.scores, metric)) is not None:
+    val = {}
+    if plan.reads_validation and isinstance(method, FittedClassifier):  # no epochs to choose from: scored once, fully
+        chosen_with = evaluate(fabric, method, config, prepared, "val")
+        val = {} if chosen_with is None else classification_metrics(chosen_with.scores)
+    elif plan.reads_validation:
+        val = validate(fabric, method, prepared, metric=metric)
+    elif chosen_with is not None and (score := getattr(chosen_with.scores, metric)) is not None:
         val = {metric: score}
     run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
     save_best(run_dir.checkpoints, method.state_dict(), epoch=1)
@@ -128,7 +134,7 @@ def fit_run(
         features=features, seconds=seconds, notes=list(result.notes), chosen=result.chosen or {},
         scores=result.scores or {},
     )  # fmt: skip
-    return FittedRun(fabric, config, prepared, run_dir, method, loggers, cost, fit, started, folded)
+    return FittedRun(fabric, config, prepared, run_dir, method, loggers, cost, fit, started, chosen_with)
 
 
 def _encode(

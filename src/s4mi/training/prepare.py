@@ -18,13 +18,14 @@ from s4mi.data.loading.cached_arrays import Cache
 from s4mi.data.manifest import Manifest
 from s4mi.data.row import PARTS
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.leakage import Leak, find_leaks, refuse_leaks
+from s4mi.data.splits.leakage import Leak, refuse_leaks
 from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.splits.split import make_split
 from s4mi.data.splits.split_file import Split, hash_of, read_parts
 from s4mi.data.splits.split_version import base_version, merged_later
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
+from s4mi.training.known_leaks import known_leaks
 from s4mi.training.row_labels import label_targets, shows_labels, shows_pixels, unknown_labels
 from s4mi.training.run_task import budget_of, division_of, task_kind
 
@@ -133,7 +134,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
     )
     if division.kind == "official" and lacks_val(manifest.rows) and budget is None:
         log.warning("%s", NO_VAL)
-    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails, cache=config.data.cache)
+    leaks = known_leaks(manifest, split, cache, folder=config.data.cache)
     _check_leaks(config, manifest, leaks)
     classes = manifest.spec.classes_of(kind)
     if not config.method.unlabelled:
@@ -171,7 +172,7 @@ def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callabl
     if config.split.kind == "file" and config.split.file is not None:
         parts = read_parts(config.split.file, manifest)
     split = Split(**parts, labelled=(), hash=hash_of(manifest, parts, ()))
-    leaks = find_leaks(manifest, split, digests=cache.digests, thumbnails=cache.thumbnails, cache=config.data.cache)
+    leaks = known_leaks(manifest, split, cache, folder=config.data.cache)
     _check_leaks(config, manifest, leaks)
     classes = config.method.own_classes
     kind: TaskKind = "segmentation" if classes else "multiclass"

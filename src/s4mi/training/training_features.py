@@ -64,8 +64,9 @@ def _features(
     row_of, features = zip(*found, strict=True)
     _, position = np.unique(torch.cat(row_of).numpy(), return_inverse=True)
     values = torch.cat(features).numpy()
-    mean = np.zeros((int(position.max()) + 1, values.shape[1]), dtype=np.float64)
-    np.add.at(mean, position, values)
+    order = np.argsort(position, kind="stable")
+    first = np.flatnonzero(np.diff(position[order], prepend=-1))
+    mean = np.add.reduceat(values[order], first, axis=0, dtype=np.float64)
     return projected(mean / np.bincount(position)[:, None])
 
 

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from s4mi.contract import LabelledFeatures, Task
 from s4mi.maths.pseudo_labels import two_sided
+from s4mi.methods.class_pseudo_labels import held_out_thresholds
 from s4mi.methods.classification.pseudo_labels import WEIGHTS, PseudoLabels, at_most
 from s4mi.nets.feature_heads import JoinedFeatures
 from s4mi.settings.classification.pseudo_labels import PseudoLabelsConfig
@@ -107,7 +108,7 @@ def test_the_kept_are_a_share_of_each_class_above_the_thresholds() -> None:
     data = made(30, 60, spread=1.5)
     method = built(unlabelled_weight=1.0, keep=0.5)
     z = np.log(np.array([[0.9, 0.06, 0.04], [0.5, 0.3, 0.2], [0.05, 0.8, 0.15], [0.2, 0.5, 0.3], [0.1, 0.15, 0.75]]))
-    thresholds, share = method._thresholds(z, np.array([0, 0, 1, 1, 2]))
+    thresholds, share = held_out_thresholds(z, np.array([0, 0, 1, 1, 2]), multilabel=False, keep=0.5, precision=0.95)
     assert share == 0.5
     assert thresholds.tolist() == pytest.approx([0.9, 0.8, 0.75])
     result = fit(method, data)
@@ -118,8 +119,8 @@ def test_the_kept_are_a_share_of_each_class_above_the_thresholds() -> None:
 
 def test_thresholds_of_multi_label_tasks_are_of_absence_and_presence() -> None:
     p = np.array([[0.9, 0.1], [0.6, 0.2], [0.3, 0.6], [0.2, 0.8]])
-    method = built(kind="multilabel", keep=0.5)
-    thresholds, _ = method._thresholds(np.log(p / (1 - p)), np.array([[1, 0], [1, 0], [0, 1], [0, 1]]))
+    labels = np.array([[1, 0], [1, 0], [0, 1], [0, 1]])
+    thresholds, _ = held_out_thresholds(np.log(p / (1 - p)), labels, multilabel=True, keep=0.5, precision=0.95)
     np.testing.assert_allclose(thresholds.numpy(), [[0.8, 0.9], [0.9, 0.8]])
     z = torch.tensor([0.3, -2.0])
     torch.testing.assert_close(two_sided(z).softmax(dim=1)[:, 1], z.sigmoid())

@@ -6,13 +6,14 @@ For 257 tokens of width 384 on an AVX-512 processor, the product is 1.15 times a
 bfloat16, and the activation is computed while its input is still in cache. The sums are the same, in another order.
 """
 
+from collections.abc import Collection
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
 
-def prepack_linear(module: nn.Module, dtype: torch.dtype, *, rows: int) -> int:
+def prepack_linear(module: nn.Module, dtype: torch.dtype, *, rows: int, exact: Collection[str] = ()) -> int:
     """Replace linear layers within a module by `PrepackedLinear`; returns how many. For inference on a CPU alone.
 
     The exact GELU that follows `fc1` in the MLPs of timm is fused into it. Subclasses of `nn.Linear` are left alone.
@@ -20,20 +21,22 @@ def prepack_linear(module: nn.Module, dtype: torch.dtype, *, rows: int) -> int:
     Args:
         dtype: float32, or bfloat16 for products in bfloat16: inputs are rounded to it, outputs have it.
         rows: number of vectors in a usual call, which decides on the packed layout; others work too.
+        exact: names of modules whose layers stay in float32.
     """
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return 0
     replaced = 0
     for name, child in list(module.named_children()):
+        own = torch.float32 if name in exact else dtype
         if type(child) is nn.Linear:
             activation = getattr(module, "act", None)
             gelu = name == "fc1" and type(activation) is nn.GELU and activation.approximate == "none"
-            setattr(module, name, PrepackedLinear(child, dtype, rows=rows, gelu=gelu))
+            setattr(module, name, PrepackedLinear(child, own, rows=rows, gelu=gelu))
             if gelu:
                 module.act = nn.Identity()
             replaced += 1
         else:
-            replaced += prepack_linear(child, dtype, rows=rows)
+            replaced += prepack_linear(child, own, rows=rows, exact=exact)
     return replaced
 
 

@@ -12,7 +12,7 @@ held-out predictions is kept as reaches the wanted precision; ω, which may be 0
 teachers have not seen the fold either. The labels of the other images are not read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -34,7 +34,7 @@ from s4mi.contract import (
 from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LinearFit, LogisticProblem
 from s4mi.maths.losses import cross_entropy, multilabel_cross_entropy
-from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share, two_sided
+from s4mi.methods.class_pseudo_labels import held_out_thresholds, kept_labels, problems
 from s4mi.methods.feature_fits import not_fitted, weights_of_classes, weights_of_labels
 from s4mi.nets.extractor_keys import ExtractorKeys
 from s4mi.nets.feature_heads import JoinedFeatures, LinearHead
@@ -43,8 +43,6 @@ from s4mi.nets.joined_extractors import joined_extractors
 from s4mi.records import IGNORE
 from s4mi.settings.classification.pseudo_labels import PseudoLabelsConfig
 
-SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-"""Shares of the predictions of each class to choose from."""
 WEIGHTS = (0.0, 0.3, 1.0)
 """ω to choose from."""
 STRENGTH = 0.03
@@ -102,7 +100,10 @@ class PseudoLabels(FittedClassifier):
             return Fit(notes=("no pseudo-labels, as no label can be held out to judge them; label more images",))
         path = self._problem(labelled).path(held_out)
         known = np.concatenate(held_out)
-        thresholds, share = self._thresholds(path.logits[path.best][known], data.labels[known])
+        thresholds, share = held_out_thresholds(
+            path.logits[path.best][known], data.labels[known], multilabel=self.multilabel,
+            keep=self.config.keep, precision=self.config.precision,
+        )  # fmt: skip
         choice = Choice(path.strength, thresholds, of_class, self.config.unlabelled_weight)
         scores = {"log_loss": float(path.losses[path.best])}
         if choice.weight is None:
@@ -128,41 +129,9 @@ class PseudoLabels(FittedClassifier):
             samples.x, samples.labels, classes=classes, sample_weight=samples.weight, multilabel=self.multilabel
         )
 
-    def _thresholds(self, logits: Floats, labels: NDArray[Any]) -> tuple[Tensor, float]:
-        """Thresholds (K,), or (K, 2) of negatives and positives, from held-out logits (N, K); the share that is kept.
-
-        Multi-label tasks have one share for all classes, the least of theirs.
-        """
-        problems = [
-            (*each.softmax(dim=1).max(dim=1), torch.from_numpy(true.astype(np.int64)), each.shape[1])
-            for each, true in self._problems(logits, labels)
-        ]
-        share = self.config.keep or min(
-            largest_share(p, predicted, true, classes=classes, precision=self.config.precision, shares=SHARES)
-            for p, predicted, true, classes in problems
-            if len(true) or not self.multilabel
-        )
-        of_each = [class_thresholds(p, predicted, classes=classes, keep=share) for p, predicted, _, classes in problems]
-        return torch.stack(of_each) if self.multilabel else of_each[0], share
-
-    def _problems(self, logits: Floats, labels: NDArray[Any]) -> Iterator[tuple[Tensor, NDArray[Any]]]:
-        """Logits (N, classes) and labels (N,) of the multi-class problem, or of the binary one of each class."""
-        z = torch.from_numpy(logits)
-        if not self.multilabel:
-            yield z, labels
-            return
-        for k in range(z.shape[1]):
-            known = ~np.isnan(labels[:, k].astype(np.float64))
-            yield two_sided(z[torch.from_numpy(known), k]), labels[known, k]
-
     def _pseudo_labels(self, teacher: LinearFit, u: Floats, choice: "Choice") -> "Samples":
         """Pseudo-labels as (U,) or (U, K); the weight is 0 where the teacher is not sure enough."""
-        z = torch.from_numpy(teacher.logits(u))
-        if self.multilabel:
-            columns = [confident(two_sided(z[:, k]), choice.thresholds[k]) for k in range(z.shape[1])]
-            labels = torch.stack(columns, dim=1)
-        else:
-            labels = confident(z, choice.thresholds)
+        labels = kept_labels(torch.from_numpy(teacher.logits(u)), choice.thresholds, multilabel=self.multilabel)
         known = (labels != IGNORE).numpy()
         classes = np.where(known, labels.numpy(), 0)
         return Samples(u, classes, known * weights_of_labels(classes, choice.of_class))
@@ -194,7 +163,7 @@ class PseudoLabels(FittedClassifier):
         """Sum of the weighted log losses."""
         losses = [
             F.cross_entropy(z, torch.from_numpy(true.astype(np.int64)), reduction="none").numpy()
-            for z, true in self._problems(logits, samples.labels)
+            for z, true in problems(logits, samples.labels, multilabel=self.multilabel)
         ]
         weights = samples.weight.T if self.multilabel else samples.weight[None]
         return float((np.stack(losses) * weights).sum())

@@ -23,6 +23,7 @@ from s4mi.maths.distributed import mean_over_images
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.nets.mask_discriminator import MaskDiscriminator
 from s4mi.nets.networks import network_for
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.settings.segmentation.adversarial import AdversarialConfig
 
 
@@ -37,6 +38,7 @@ class Adversarial(SemiSupervised):
         super().__init__()
         self.config = config
         self.network = network_for(task, config.network, config.weights)
+        self.tunings = tune_networks({config.network: self.network}, config, task)
         self.evaluator = MaskDiscriminator(classes=len(task.classes), width=config.evaluator)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 

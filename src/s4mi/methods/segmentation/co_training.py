@@ -23,6 +23,7 @@ from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy, hard
 from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.networks import network_for
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.records import IGNORE
 from s4mi.settings.segmentation.co_training import CoTrainingConfig
 
@@ -37,9 +38,11 @@ class CoTraining(SemiSupervised):
     def __init__(self, config: CoTrainingConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        self.committee = NetworkEnsemble(
-            {name: network_for(task, config.network, config.weights) for name in ("first", "second")}
-        )
+        networks = {name: network_for(task, config.network, config.weights) for name in ("first", "second")}
+        self.tunings = [
+            tuning for net in networks.values() for tuning in tune_networks({config.network: net}, config, task)
+        ]
+        self.committee = NetworkEnsemble(networks)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     @property

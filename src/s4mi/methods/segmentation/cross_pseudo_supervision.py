@@ -20,6 +20,7 @@ from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
 from s4mi.maths.pseudo_labels import hard
 from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.networks import network_for
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.settings.segmentation.cross_pseudo_supervision import CrossPseudoSupervisionConfig
 
 
@@ -33,9 +34,11 @@ class CrossPseudoSupervision(SemiSupervised):
     def __init__(self, config: CrossPseudoSupervisionConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        self.committee = NetworkEnsemble(
-            {name: network_for(task, config.network, config.weights) for name in ("first", "second")}
-        )
+        networks = {name: network_for(task, config.network, config.weights) for name in ("first", "second")}
+        self.tunings = [
+            tuning for net in networks.values() for tuning in tune_networks({config.network: net}, config, task)
+        ]
+        self.committee = NetworkEnsemble(networks)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     @property

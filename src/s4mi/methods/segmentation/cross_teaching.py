@@ -25,6 +25,7 @@ from s4mi.maths.losses import class_weights, dice, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.networks import network_for
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.settings.segmentation.cross_teaching import CrossTeachingConfig
 
 
@@ -38,11 +39,11 @@ class CrossTeaching(SemiSupervised):
     def __init__(self, config: CrossTeachingConfig, task: Task) -> None:
         super().__init__()
         self.config = config
-        self.committee = NetworkEnsemble(
-            {
-                "cnn": network_for(task, config.cnn, config.cnn_weights),
-                "transformer": network_for(task, config.transformer, config.transformer_weights),
-            }
+        cnn = network_for(task, config.cnn, config.cnn_weights)
+        transformer = network_for(task, config.transformer, config.transformer_weights)
+        self.committee = NetworkEnsemble({"cnn": cnn, "transformer": transformer})
+        self.tunings = tune_networks(
+            {f"cnn={config.cnn}": cnn, f"transformer={config.transformer}": transformer}, config, task
         )
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 

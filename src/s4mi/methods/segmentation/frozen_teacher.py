@@ -36,6 +36,7 @@ from s4mi.nets.networks import network_for
 from s4mi.nets.segmentation import log_padding
 from s4mi.nets.token_decoder import TokenDecoder
 from s4mi.nets.token_linear import TokenLinear
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.records import IGNORE
 from s4mi.settings.segmentation.frozen_teacher import FrozenTeacherConfig
 
@@ -60,6 +61,7 @@ class FrozenTeacher(SemiSupervised):
         super().__init__()
         self.config, self.classes = config, len(task.classes)
         student = network_for(task, config.network, config.weights)
+        self.tunings = tune_networks({config.network: student}, config, task)
         teacher = FrozenNet(
             config.teacher,
             classes=self.classes,
@@ -115,6 +117,7 @@ class FrozenTeacher(SemiSupervised):
 
     def before_epoch(self, batches: Batches) -> None:
         """Fit the teacher to the views of images with masks in the first epoch, unless a checkpoint holds it."""
+        super().before_epoch(batches)
         if bool((self.thresholds <= 1).all()):
             return
         with torch.autocast(self.thresholds.device.type, enabled=False):

@@ -25,6 +25,7 @@ from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import entropy
 from s4mi.nets.ensemble import NetworkEnsemble
 from s4mi.nets.networks import network_for
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.settings.segmentation.mean_teacher import MeanTeacherConfig
 
 
@@ -39,6 +40,7 @@ class MeanTeacher(SemiSupervised):
         super().__init__()
         self.config = config
         student = network_for(task, config.network, config.weights)
+        self.tunings = tune_networks({config.network: student}, config, task)
         teacher = deepcopy(student).requires_grad_(False)
         self.committee = NetworkEnsemble({"student": student, "teacher": teacher}, average=False, default="teacher")
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)

@@ -20,6 +20,7 @@ from s4mi.contract import Batch, Losses, SemiSupervised, Task, TrainState
 from s4mi.maths.losses import class_weights, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.networks import network_for
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.settings.segmentation.self_training import SelfTrainingConfig
 
 
@@ -34,6 +35,7 @@ class SelfTraining(SemiSupervised):
         super().__init__()
         self.config = config
         self.network = network_for(task, config.network, config.weights)
+        self.tunings = tune_networks({config.network: self.network}, config, task)
         self.teacher = deepcopy(self.network).requires_grad_(False)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 

@@ -34,6 +34,7 @@ from s4mi.maths.distributed import draw_for_batch, from_all_processes, mean_over
 from s4mi.maths.losses import class_weights, cross_entropy, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.networks import network_for
+from s4mi.nets.tuned_networks import tune_networks
 from s4mi.records import IGNORE
 from s4mi.settings.segmentation.weak_to_strong import WeakToStrongConfig
 
@@ -49,6 +50,7 @@ class WeakToStrong(SemiSupervised):
         super().__init__()
         self.config = config
         self.network = network_for(task, config.network, config.weights)
+        self.tunings = tune_networks({config.network: self.network}, config, task)
         self.register_buffer("weight", class_weights(task.counts, config.class_weights), persistent=False)
 
     def logits(self, images: Tensor) -> Tensor:

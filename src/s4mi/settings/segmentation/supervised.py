@@ -72,8 +72,7 @@ class SupervisedConfig(TuningConfig):
 
     def technique(self, pretraining: str | None = None) -> str:
         name = super().technique(pretraining)
-        label = "frozen encoder" if self.tuning == "head" else self.tuning_label
-        name = f"{name}, {label}" if label else name
+        name = f"{name}, {self.segmenter_label}" if self.segmenter_label else name
         return name if self.autoencoder is None else f"{name} with autoencoder"
 
     def build(self, task: Task) -> Any:
