@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from xml.sax.saxutils import escape
 
 OFFICE = "http://schemas.openxmlformats.org"
@@ -19,15 +20,15 @@ def workbook(path: Path, rows: Cells, *, shared: bool = False) -> Path:
     Args:
         shared: whether texts are in a table of their own, as spreadsheet programs write them.
     """
-    return write_parts(path, parts_of(rows, shared=shared))
+    write_parts(path, parts_of(rows, shared=shared))
+    return path
 
 
-def write_parts(path: Path, parts: Mapping[str, str]) -> Path:
+def write_parts(file: Path | BinaryIO, parts: Mapping[str, str]) -> None:
     """Write the files in an archive."""
-    with zipfile.ZipFile(path, "w", compression=zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", compression=zipfile.ZIP_DEFLATED) as archive:
         for name, text in parts.items():
             archive.writestr(name, text.encode("utf-8", "surrogatepass"))
-    return path
 
 
 def parts_of(rows: Cells, *, shared: bool = False) -> dict[str, str]:

@@ -79,6 +79,8 @@ def fork_elsewhere(work: Callable[[], int], writing: int, *, home: Path | None =
         writing: where what it prints goes; closed in this process.
         home: its home folder.
     """
+    if (threads := len([*Path("/proc/self/task").iterdir()])) > 1:
+        raise AssertionError(f"{threads} threads in this process: forks of it would wait for locks that these hold")
     child = os.fork()
     if child:
         os.close(writing)
@@ -100,6 +102,15 @@ def fork_elsewhere(work: Callable[[], int], writing: int, *, home: Path | None =
         sys.stderr.flush()
     finally:
         os._exit(status)
+
+
+def call(function: Callable[[], int]) -> int:
+    """Call a function and return its exit status; 71 if it ends in a traceback, which is printed."""
+    try:
+        return function()
+    except Exception:
+        traceback.print_exc()
+        return 71
 
 
 def call_main(arguments: Sequence[object]) -> int:

@@ -12,7 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from damage import Mutant
-from jobs import call_main, fork_elsewhere
+from jobs import call, call_main, fork_elsewhere
 from mutants import mutants
 from tallies import Tally, table_of
 
@@ -93,7 +93,7 @@ def _work(makers: list[Callable[[], Mutant]]) -> int:
             errors = io.StringIO()
             banded_page.LARGE = mutant.large or usual
             with redirect_stdout(io.StringIO()), redirect_stderr(errors):
-                status = call_main(mutant.words)
+                status = call_main(mutant.words) if mutant.act is None else call(mutant.act)
             text = errors.getvalue()
             trace = text[-1500:] if "Traceback (most" in text else ""
             wrong = mutant.refused and status == 0 and not _listed(mutant)
