@@ -11,7 +11,9 @@ KEPT = (
     ("cls", "training_features.npz"), ("cls", "checkpoints/best.safetensors"), ("cls", "test_predictions.csv"),
     ("cls", "metrics.csv"), ("elsewhere", "external"), ("pretrained", "record.json"),
     ("pretrained", "feature_map.json"),
-    ("pretrained", "checkpoints/best.safetensors"), ("studied", "study_run.json"), ("studied", "failure.json"),
+    ("pretrained", "checkpoints/last.safetensors"), ("pretrained", "encoders"), ("pretrained", "features.json"),
+    ("pretrained", "first_look.json"), ("pretrained", "seen.txt"), ("studied", "study_run.json"),
+    ("studied", "failure.json"),
     ("simulated", "simulation.csv"), ("simulated", "simulation.json"), ("fitted", "checkpoints/best.safetensors"),
 )  # fmt: skip
 """Folders, and files in them that a later command reads."""
@@ -23,18 +25,18 @@ def weights(base: Path, here: Path, rng: random.Random) -> Mutant:
     import torch
     from safetensors.torch import load_file
 
-    tensors = load_file(base / "pretrained" / "checkpoints" / "best.safetensors")
+    tensors = load_file(base / "pretrained" / "checkpoints" / "last.safetensors")
     suffix, refused = rng.choice(("safetensors", "pth", "pth", "pt")), False
     file = here / f"w.{suffix}"
     if suffix == "safetensors":
-        shutil.copyfile(base / "pretrained" / "checkpoints" / "best.safetensors", file)
+        shutil.copyfile(base / "pretrained" / "checkpoints" / "last.safetensors", file)
     else:
         held: object = {"state_dict": tensors, "epoch": 3}
         kind = rng.choice(("sound", "sound", "evil", "nested", "values", "list"))
         if kind == "evil":
             held, refused = {"state_dict": tensors, "hook": _Evil()}, True
         elif kind == "nested":
-            for _ in range(rng.choice((3, 600))):
+            for _ in range(rng.choice((3, 150))):
                 held = {"model": held}
         elif kind == "values":
             held = {"state_dict": {name: rng.choice((tensor, 1, None, "x")) for name, tensor in tensors.items()}}
@@ -67,10 +69,11 @@ def kept(base: Path, here: Path, rng: random.Random) -> Mutant:
     folder, name = rng.choice(KEPT)
     out = Path(shutil.copytree(base / folder, here / "out"))
     run = next(iter(sorted((out / "runs").iterdir()))) if folder == "studied" else out
-    if name == "external":
-        files = [path for path in sorted(out.rglob("*")) if path.is_file() and "external" in path.as_posix()]
+    if name in ("external", "encoders"):
+        files = [path for path in sorted((out / name).rglob("*")) if path.is_file()]
     elif folder == "simulated":
-        files = [path for path in sorted(out.iterdir()) if path.is_file() and path.suffix in (".csv", ".json")]
+        lists = [path for path in sorted(out.rglob("*.json")) if path.name in ("chosen.json", "split.json")]
+        files = [out / "simulation.csv", out / "simulation.json", *lists]
     else:
         files = [run / name]
     if name == "failure.json":

@@ -128,9 +128,9 @@ def label_studio(base: Path, here: Path, rng: random.Random) -> Mutant:
         answer, what = damaged_bytes(answer, rng)
     words = ("labelstudio", "pull", "1", "-o", str(here / "pulled.json"))
     if rng.random() < 0.5:
-        tasks = here / "tasks.json"
-        shutil.copyfile(base / "tasks.xml", here / "tasks.xml")
-        shutil.copyfile(base / "tasks.json", tasks)
+        tasks = here / "tasks.label-studio.json"
+        for file in (tasks, tasks.with_suffix(".xml")):
+            shutil.copyfile(base / file.name, file)
         if rng.random() < 0.6:
             text, what = damaged_json(tasks.read_text(), rng)
             write_text(tasks, text)
