@@ -125,8 +125,11 @@ def stored(base: Path, here: Path, rng: random.Random) -> Mutant:
     contents, what = damaged_bytes(file.read_bytes(), rng)
     file.write_bytes(contents)
     words = ("train", str(base / "fit.yaml"), "-o", str(here / "run"), f"data.cache={cache}")
-    if file not in features and rng.random() < 0.5:
+    if file not in features and rng.random() < 0.7:
         words = ("data", "split", str(base / "data"), "-o", str(here / "split.json"), "--cache", str(cache))
+        if rng.random() < 0.4:
+            data = shutil.copytree(base / "data", here / "data")
+            words = ("data", "erase", str(data), "patient_0003", "--yes", "--cache", str(cache))
     return Mutant("stored features" if file in features else "stored images", f"{file.name} {what}", words)
 
 

@@ -72,17 +72,21 @@ def journals(base: Path, here: Path, rng: random.Random) -> Mutant:
 
 def predictions(base: Path, here: Path, rng: random.Random) -> Mutant:
     """Stored predictions of a run, and rankings."""
+    from s4mi.viewer.runs import _identity
+
     data = Path(shutil.copytree(base / "viewed", here / "data"))
     if rng.random() < 0.4:
         file = here / "next.csv"
         text, what = damaged_text((base / "ranking.csv").read_text(), rng)
         write_text(file, text)
         return Mutant("ranking", what, ("view", str(data), str(file)), act=lambda: _ask(data, READ, here, ranking=file))
-    shutil.copytree(base / "home" / "s4mi" / "view", here / "home" / "s4mi" / "view")
-    file = next(iter(sorted((here / "home" / "s4mi" / "view").glob("*.sqlite"))))
+    run = base / "seg"
+    file = here / "home" / "s4mi" / "view" / f"{_identity(run, data)}.sqlite"
+    file.parent.mkdir(parents=True)
+    (source,) = (base / "home" / "s4mi" / "view").glob("*.sqlite")
+    shutil.copyfile(source, file)
     contents, what = damaged_bytes(file.read_bytes(), rng)
     file.write_bytes(contents)
-    run = base / "seg"
     return Mutant("stored predictions", what, ("view", str(data), str(run)),
                   act=lambda: _ask(data, (*READ, *OF_A_RUN), here, runs=(run,)))  # fmt: skip
 

@@ -178,6 +178,12 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("number", [], "not a change of an annotation .TypeError"),
         ("number", "../x", "not a change of an annotation .ValueError"),
         ("before", None, "not a change of an annotation .TypeError"),
+        (
+            "after",
+            {"labels": None, "mask": "edited", "empty": False, "skip": 1e999},
+            "ValueError mask 'edited', skip inf",
+        ),
+        ("after", {"labels": None, "mask": [], "empty": False, "skip": None}, "ValueError mask"),
         ("box", [0, 0, -1, 5], "not a change of an annotation .ValueError box"),
         ("box", [0, 0, 9, 9], "damaged pixels of a mask"),
         ("new", "AAAA", "damaged pixels of a mask"),

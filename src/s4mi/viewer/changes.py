@@ -4,7 +4,7 @@ import base64
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -127,10 +127,10 @@ def _annotated_json(one: Annotated) -> dict[str, Any]:
 
 
 def _read_annotated(contents: Mapping[str, Any]) -> Annotated:
-    labels = contents["labels"]
-    return Annotated(
-        None if labels is None else tuple(map(str, labels)), contents["mask"], bool(contents["empty"]), contents["skip"]
-    )
+    labels, mask, skip = contents["labels"], contents["mask"], contents["skip"]
+    if mask not in get_args(MaskKind) or not isinstance(skip, str | None):
+        raise ValueError(f"mask {mask!r}, skip {skip!r}")
+    return Annotated(None if labels is None else tuple(map(str, labels)), mask, bool(contents["empty"]), skip)
 
 
 def _packed(patch: Patch | None) -> str | None:
