@@ -64,11 +64,11 @@ def train(folder: Path) -> None:
     """Train small networks for an epoch on drawn images."""
     from s4mi.data.sources.synthetic import write_synthetic
 
-    write_synthetic("lesions", folder / "data", count=12, size=1024, seed=0)
+    write_synthetic("lesions", folder / "data", count=24, size=1024, seed=0)
     for name, (method, data) in RUNS.items():
         contents = {
             "data": {"path": str(folder / "data"), "image_size": 64, "cache": str(folder / "cache"), **data},
-            "method": method, "epochs": 1, "batch_size": 2, "hardware": {"accelerator": "cpu"},
+            "method": method, "epochs": 1, "batch_size": 7, "hardware": {"accelerator": "cpu"},
         }  # fmt: skip
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(contents))
         measured(["train", str(folder / f"{name}.yaml"), "-o", str(folder / name)])
@@ -133,6 +133,7 @@ def main() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     if not (folder / "pairs").exists():
         draw(folder / "pairs", given.side)
+    if not (folder / "tiles" / "record.json").exists():
         train(folder)
     sys.stdout.write("| | GiB | seconds of processor time | seconds |\n|---|---:|---:|---:|\n")
     for title, words in commands(folder).items():

@@ -245,7 +245,8 @@ def make_formats(folder: Path) -> None:
     for suffix in ("png", "jpg", "bmp", "webp", "gif"):
         Image.fromarray(colour).save(folder / f"a.{suffix}")
     tifffile.imwrite(folder / "a.tif", colour, tile=(16, 16), compression="zlib")
-    tifffile.imwrite(folder / "b.tiff", volume.transpose(2, 1, 0).astype(np.uint16))
+    planes = volume.transpose(2, 1, 0).astype(np.uint16)
+    tifffile.imwrite(folder / "b.tiff", planes, photometric="rgb", planarconfig="separate")
     write_dicom(folder / "a.dcm", volume.transpose(2, 1, 0).astype(np.uint16), PatientID="Miller", WindowWidth=300,
                 WindowCenter=150)  # fmt: skip
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), folder / "a.nii.gz")
