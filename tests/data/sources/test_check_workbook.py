@@ -70,3 +70,9 @@ def test_texts_after_many_numbers_are_not_lost(tmp_path: Path) -> None:
     rows = [["image", "label"], *([f"a{n}", 1 if n < 1200 else "x"] for n in range(1300))]
     table = read_table(workbook(tmp_path / "t.xlsx", rows))
     assert [row.cells["label"] for row in table.records] == ["1"] * 1200 + ["x"] * 100
+
+
+def test_an_empty_column_is_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = workbook(tmp_path / "t.xlsx", [["image", "note", "label"], ["a", None, "x"], ["b", None, "y"]])
+    assert [row.cells["note"] for row in read_table(path).records] == ["", ""]
+    assert caplog.records == []

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,8 @@ def _read_frame(path: Path) -> SourceTable:
         else:
             require_extra("fastexcel", extra="excel", purpose=f"{path.name}: reading Excel tables")
             check_workbook(path)
+            for reader in ("fastexcel", "calamine"):  # of empty columns they warn, line by line
+                logging.getLogger(reader).setLevel(logging.ERROR)
             frame = polars.read_excel(path, infer_schema_length=None)  # or later texts among numbers are lost
     except S4miError:
         raise
