@@ -26,6 +26,11 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
     return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text is a whole number of at most 18 digits; Python refuses to read those of thousands."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18
+
+
 def folder_name(text: str) -> str:
     """Return `text` as a folder name that is valid on every operating system."""
     words = text.replace("%", "pct").replace(", ", "-").replace(" ", "-")

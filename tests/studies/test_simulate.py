@@ -117,6 +117,16 @@ def test_an_invalid_table_is_refused(tmp_path: Path, lesions: Path, quick: Quick
         simulate(plan, out, options=options)
 
 
+@pytest.mark.parametrize("contents", [b"\xff", b"[" * 9, b"[]", b"7"])
+def test_damaged_options_of_a_simulation_end_in_one_line(
+    tmp_path: Path, lesions: Path, quick: Quick, contents: bytes
+) -> None:
+    (tmp_path / "simulation.json").write_bytes(contents)
+    options = SimulationOptions((Strategy("none", "none"),), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
+    with pytest.raises(S4miError, match=r"simulation.json: (not valid JSON|holds no dict).*; simulate again"):
+        simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path, options=options)
+
+
 def test_another_simulation_in_the_folder_is_refused(simulated: Path, lesions: Path, quick: Quick) -> None:
     other = SimulationOptions(STRATEGIES, seeds=(0,), rounds=2, count=5, start=10, per_patient=0)
     with pytest.raises(S4miError, match=r"the folder contains another simulation \(count 6 → 5\)"):

@@ -4,6 +4,7 @@ import random
 import re
 import shutil
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Mutant:
     Attributes:
         refused: whether it must end in an error, because no reading of it is right.
         large: pixels above which a page is read in bands, if not as many as usual.
+        act: reads it and returns an exit status, if no command line does.
     """
 
     kind: str
@@ -31,6 +33,7 @@ class Mutant:
     words: tuple[str, ...]
     refused: bool = False
     large: int = 0
+    act: Callable[[], int] | None = None
 
 
 def damaged_bytes(contents: bytes, rng: random.Random) -> tuple[bytes, str]:

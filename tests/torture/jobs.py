@@ -14,6 +14,8 @@ from pathlib import Path
 
 HANGS = 90.0
 """Seconds after which a command hangs."""
+STARTED_BY_IMPORTS = ("jemalloc_bg_thd", "polars-ooc-clea")
+"""Threads that do nothing."""
 ELSEWHERE = tempfile.TemporaryDirectory(prefix="s4mi-torture-")
 """Working folder of the commands, for outputs whose names are damaged words."""
 
@@ -79,6 +81,8 @@ def fork_elsewhere(work: Callable[[], int], writing: int, *, home: Path | None =
         writing: where what it prints goes; closed in this process.
         home: its home folder.
     """
+    if threads := _busy_threads():
+        raise AssertionError(f"threads in this process: {threads}; its forks would wait for locks that these hold")
     child = os.fork()
     if child:
         os.close(writing)
@@ -100,6 +104,25 @@ def fork_elsewhere(work: Callable[[], int], writing: int, *, home: Path | None =
         sys.stderr.flush()
     finally:
         os._exit(status)
+
+
+def _busy_threads() -> list[str]:
+    """Names of the other threads of this process, but for those that start when a library is imported."""
+    names = [
+        (task / "comm").read_text().strip()
+        for task in Path("/proc/self/task").iterdir()
+        if task.name != f"{os.getpid()}"
+    ]
+    return [name for name in names if name not in STARTED_BY_IMPORTS]
+
+
+def call(function: Callable[[], int]) -> int:
+    """Call a function and return its exit status; 71 if it ends in a traceback, which is printed."""
+    try:
+        return function()
+    except Exception:
+        traceback.print_exc()
+        return 71
 
 
 def call_main(arguments: Sequence[object]) -> int:

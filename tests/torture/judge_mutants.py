@@ -7,12 +7,13 @@ import select
 import shutil
 import signal
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from damage import Mutant
-from jobs import call_main, fork_elsewhere
+from jobs import call, call_main, fork_elsewhere
 from mutants import mutants
 from tallies import Tally, table_of
 
@@ -82,18 +83,24 @@ def _work(makers: list[Callable[[], Mutant]]) -> int:
     from s4mi.data import banded_page
 
     usual = banded_page.LARGE
+    about: dict[str, object]
     with os.fdopen(os.dup(1), "w", buffering=1) as report:
         null = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):  # libraries in C write here
             os.dup2(null, stream)
         for make in makers:
-            mutant = make()
-            about: dict[str, object] = {"kind": mutant.kind, "what": mutant.what, "words": list(mutant.words)[:4]}
+            try:
+                mutant = make()
+            except Exception:
+                about = {"kind": "(maker)", "what": "", "words": [], "status": 71, "refused": False, "longest": 0}
+                report.write(json.dumps({**about, "trace": traceback.format_exc()[-1500:]}) + "\n")
+                continue
+            about = {"kind": mutant.kind, "what": mutant.what, "words": list(mutant.words)[:4]}
             report.write(json.dumps(about) + "\n")
             errors = io.StringIO()
             banded_page.LARGE = mutant.large or usual
             with redirect_stdout(io.StringIO()), redirect_stderr(errors):
-                status = call_main(mutant.words)
+                status = call_main(mutant.words) if mutant.act is None else call(mutant.act)
             text = errors.getvalue()
             trace = text[-1500:] if "Traceback (most" in text else ""
             wrong = mutant.refused and status == 0 and not _listed(mutant)

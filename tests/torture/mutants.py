@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mutants_of_data
+import mutants_of_masks
+import mutants_of_runs
+import mutants_of_tables
+import mutants_of_views
 import numpy as np
 from damage import WORDS, Mutant, damaged_bytes, damaged_image, damaged_json, damaged_text, write_text
 
@@ -206,7 +210,8 @@ def _image(base: Path, here: Path, rng: random.Random) -> Mutant:
 
 MAKERS: tuple[tuple[Maker, int], ...] = (
     (_settings, 5), (_words, 4), (_manifest, 4), (_coco, 3), (_records, 4), (_weights, 3), (_onnx, 3), (_program, 2),
-    (_image, 6), *mutants_of_data.MAKERS,
+    (_image, 6), *mutants_of_data.MAKERS, *mutants_of_tables.MAKERS, *mutants_of_masks.MAKERS,
+    *mutants_of_runs.MAKERS, *mutants_of_views.MAKERS,
 )  # fmt: skip
 
 
@@ -240,7 +245,8 @@ def make_formats(folder: Path) -> None:
     for suffix in ("png", "jpg", "bmp", "webp", "gif"):
         Image.fromarray(colour).save(folder / f"a.{suffix}")
     tifffile.imwrite(folder / "a.tif", colour, tile=(16, 16), compression="zlib")
-    tifffile.imwrite(folder / "b.tiff", volume.transpose(2, 1, 0).astype(np.uint16))
+    planes = volume.transpose(2, 1, 0).astype(np.uint16)
+    tifffile.imwrite(folder / "b.tiff", planes, photometric="rgb", planarconfig="separate")
     write_dicom(folder / "a.dcm", volume.transpose(2, 1, 0).astype(np.uint16), PatientID="Miller", WindowWidth=300,
                 WindowCenter=150)  # fmt: skip
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), folder / "a.nii.gz")

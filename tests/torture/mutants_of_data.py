@@ -1,4 +1,4 @@
-"""Damaged annotations, tables, arrays, layouts, segmentations, pages in bands, and files that commands keep."""
+"""Damaged annotations, arrays, layouts, segmentations, pages in bands, and files that commands keep."""
 
 import json
 import random
@@ -44,24 +44,6 @@ def annotations(base: Path, here: Path, rng: random.Random) -> Mutant:
         text, what = damaged_json(json.dumps(contents, indent=1), rng)
     write_text(file, text)
     return Mutant(kind, what, ("data", "merge", str(here / "set"), str(file), "--replace"))
-
-
-def tables(base: Path, here: Path, rng: random.Random) -> Mutant:
-    """Tables of images and labels: CSV, Parquet."""
-    import polars
-
-    (here / "photos").symlink_to(base / "photos")
-    suffix = rng.choice(("csv", "csv", "parquet"))
-    file = here / f"photos.{suffix}"
-    if suffix == "csv":
-        text, what = damaged_text((base / "photos.csv").read_text(), rng)
-        write_text(file, text)
-    else:
-        polars.read_csv(base / "photos.csv").write_parquet(file)
-        contents, what = damaged_bytes(file.read_bytes(), rng)
-        file.write_bytes(contents)
-    option = rng.choice(((), ("--multilabel",), ("--blank", "unlabelled"), ("--group", "label")))
-    return Mutant(f"table .{suffix}", what, ("data", "import", "table", str(file), "-o", str(here / "set"), *option))
 
 
 def arrays(base: Path, here: Path, rng: random.Random) -> Mutant:
@@ -183,5 +165,5 @@ def kept(base: Path, here: Path, rng: random.Random) -> Mutant:
 
 
 MAKERS: tuple[tuple[Callable[[Path, Path, random.Random], Mutant], int], ...] = (
-    (annotations, 4), (tables, 2), (arrays, 3), (layouts, 3), (banded, 6), (segmentations, 1), (kept, 4),
+    (annotations, 4), (arrays, 3), (layouts, 3), (banded, 6), (segmentations, 1), (kept, 4),
 )  # fmt: skip

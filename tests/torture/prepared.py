@@ -188,5 +188,15 @@ def make_runs(folder: Path, run: Callable[..., object]) -> None:
     run("predict", folder / "seg", folder / "data" / "images", "-o", folder / "predicted")
     run("data", "import", "pairs", folder / "scans", "-o", folder / "imported")
     run("study", "run", folder / "study.yaml", "-o", folder / "studied", "--workers", "0", "--no-sheets")
+    for name, settings in (("pretrained", "simclr"), ("fitted", "fit")):
+        run("train", folder / f"{settings}.yaml", "-o", folder / name)
+    run("embed", folder / "pretrained", folder / "data", "-o", folder / "pretrained" / "features.parquet")
+    shutil.copytree(folder / "cls", folder / "elsewhere")
+    run("evaluate", folder / "elsewhere", "--on", folder / "viewed")
+    run("suggest", folder / "cls", folder / "fresh", "-n", "4", "-o", folder / "next.csv")
+    run("suggest", folder / "seg", folder / "unseen", "-n", "4", "-o", folder / "tasks.csv", "--format", "label-studio")
+    run("simulate", folder / "quick.yaml", "-o", folder / "simulated", "--strategies", "random", "--seeds", "0",
+        "--rounds", "1", "-n", "4")  # fmt: skip
+    run("data", "split", folder / "data", "-o", folder / "split.json", f"--cache={folder / 'cache'}")
     for name, ending in (("cls", "onnx"), ("seg", "onnx"), ("cls", "pt2")):
         run("export", folder / name, "-o", folder / f"{name}.{ending}", "--overwrite")

@@ -4,7 +4,6 @@ The tables go to standard output, and into the file that TORTURE_REPORT names.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import judge_mutants
 import kills
+import label_studio_stub
 import mutants
+import mutants_of_views
 import pairs
 import prepared
 import views
@@ -59,12 +60,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert ended.status == 0, ended.output
 
     prepared.make_runs(folder, run)
-    stub = str(Path(__file__).with_name("label_studio_stub.py"))
-    with subprocess.Popen([sys.executable, stub], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        os.environ["LABEL_STUDIO_URL"], os.environ["LABEL_STUDIO_API_KEY"] = server.stdout.readline().strip(), "token"
+    made = in_fork(lambda: mutants_of_views.make_views(folder))
+    assert made.status == 0, made.output
+    with label_studio_stub.running() as address:
+        os.environ["LABEL_STUDIO_URL"], os.environ["LABEL_STUDIO_API_KEY"] = address, "token"
         yield folder
-        server.terminate()
 
 
 def _report(text: str) -> None:

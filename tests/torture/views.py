@@ -1,5 +1,6 @@
 """Kill the server of `s4mi view` while a client paints: what was answered survives, and nothing else is left."""
 
+import json
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from commands import HIDDEN_STATE
 from faults import Disturbance, kill_at
-from jobs import fork_elsewhere
+from jobs import fork_elsewhere, in_fork
 from tallies import Tally
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "viewer"))
@@ -27,11 +28,10 @@ OPERATIONS = 12
 def torture_view(base: Path, folder: Path, *, count: int, seed: int) -> Tally:
     """Kill the server of a copy of the data set `viewed` `count` times; return a tally."""
     from s4mi.data.annotations.journal import FOLDER, NAME, read_journal
-    from s4mi.data.manifest import load_manifest
     from s4mi.viewer.annotations import Annotations
 
     data, rng, tally = Path(shutil.copytree(base / "viewed", folder / "viewed")), random.Random(seed), Tally()
-    numbers = {row.id: n for n, row in enumerate(load_manifest(data).rows)}
+    numbers = _numbers(data)
     mask: Any = None
     revision, disturbance = 0, Disturbance()
     for _ in range(count):
@@ -61,6 +61,19 @@ def torture_view(base: Path, folder: Path, *, count: int, seed: int) -> Tally:
     if litter := [path.name for path in data.rglob("*") if HIDDEN_STATE.fullmatch(path.name)]:
         tally.note("files left behind", str(litter[:3]))
     return tally
+
+
+def _numbers(data: Path) -> dict[str, int]:
+    """Number of each image; read in a fork, as the library that reads tables starts threads."""
+
+    def read() -> str:
+        from s4mi.data.manifest import load_manifest
+
+        return json.dumps({row.id: n for n, row in enumerate(load_manifest(data).rows)})
+
+    made = in_fork(read)
+    found: dict[str, int] = json.loads(made.output.partition("}")[0] + "}")
+    return found
 
 
 def _serve(data: Path, disturbance: Disturbance, number: int) -> tuple[int, str]:

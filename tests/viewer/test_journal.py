@@ -170,3 +170,37 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     annotations.set_labels(0, ("b",), Writing("c-1", 1))
     annotations.close()
     assert [entry["after"]["labels"] for entry in read_journal(tmp_path / NAME).entries] == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("number", [], "not a change of an annotation .TypeError"),
+        ("number", "../x", "not a change of an annotation .ValueError"),
+        ("before", None, "not a change of an annotation .TypeError"),
+        (
+            "after",
+            {"labels": None, "mask": "edited", "empty": False, "skip": 1e999},
+            "ValueError mask 'edited', skip inf",
+        ),
+        ("after", {"labels": None, "mask": [], "empty": False, "skip": None}, "ValueError mask"),
+        ("box", [0, 0, -1, 5], "not a change of an annotation .ValueError box"),
+        ("box", [0, 0, 9, 9], "damaged pixels of a mask"),
+        ("new", "AAAA", "damaged pixels of a mask"),
+        ("whole", False, "a mask without its start|a stroke outside of its mask"),
+        ("new", None, "a mask without its start"),
+    ],
+)
+def test_entries_that_are_whole_but_no_changes_end_in_one_line(
+    tmp_path: Path, name: str, value: object, message: str
+) -> None:
+    journal = Journal(tmp_path)
+    annotations = Annotations(journal, journal.entries, NUMBERS)
+    annotations.set_mask(0, TRUTH.copy(), Annotated(mask="edited"), Writing("c-1", 0))
+    annotations.close()
+    (entry,) = read_journal(tmp_path / NAME).entries
+    (tmp_path / NAME).write_bytes(encode({**entry, name: value}))
+    again = read_journal(tmp_path / NAME)
+    with pytest.raises(S4miError, match=message) as caught:
+        Annotations(None, again.entries, NUMBERS).mask(0)
+    assert "\n" not in str(caught.value)

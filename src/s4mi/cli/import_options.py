@@ -223,13 +223,14 @@ def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
         S4miError: an argument has another form.
     """
     from s4mi.errors import S4miError
+    from s4mi.formatting import is_whole
 
     values: dict[int | str, str] = {}
     for argument in arguments:
         value, equals, class_name = argument.partition("=")
         value = value.strip().lower()
-        colour = re.fullmatch("#?([0-9a-f]{6})", value) if not value.isdecimal() or len(value) == 6 else None
-        if not equals or not (colour or value.isdecimal()) or not class_name.strip():
+        colour = re.fullmatch("#?([0-9a-f]{6})", value) if not is_whole(value) or len(value) == 6 else None
+        if not equals or not (colour or is_whole(value)) or not class_name.strip():
             raise S4miError(f"--mask-value {argument!r}: not VALUE=NAME; use e.g. 2=nucleus or '#ff0000=nucleus'")
         values[f"#{colour.group(1)}" if colour else int(value)] = class_name.strip()
     return values

@@ -14,6 +14,7 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
+from s4mi.formatting import is_whole
 from s4mi.inference.predictor import Model, ModelInfo
 from s4mi.records import TaskKind
 from s4mi.records.calibration import Calibration
@@ -108,7 +109,7 @@ class ModelMetadata(Frozen):
             name=self.run.dataset,
             tasks=(self.task,),
             classes=() if segments else self.classes,
-            mask_values={int(key) if key.isdecimal() else key: name for key, name in self.mask_values.items()},
+            mask_values={int(key) if is_whole(key) else key: name for key, name in self.mask_values.items()},
             intensity=self.input.intensity,
             channels=self.input.channels,
             synthetic=self.run.synthetic,

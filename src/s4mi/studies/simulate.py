@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from s4mi.active_learning.candidates import Candidates
 from s4mi.active_learning.committee import Committee
@@ -41,6 +42,7 @@ SPLIT_NAME = "split.json"
 MEMBER_SEED_STEP = 1000
 """Distance between the seeds of the members of a committee, so that they differ from the seeds of other committees."""
 
+T = TypeVar("T", list[object], dict[str, object])
 MessageHandler = Callable[[str], None]
 
 
@@ -193,7 +195,7 @@ class _SeedSimulation:
         path = folder / CHOSEN_NAME
         row_of = {row.id: number for number, row in enumerate(self._prepared.manifest.rows)}
         if path.exists():
-            ids = [str(row_id) for row_id in load_json(path.read_text(encoding="utf-8"))]
+            ids = [str(row_id) for row_id in _stored(path, list)]
             if unknown := [row_id for row_id in ids if row_id not in row_of]:
                 raise S4miError(
                     f"{path}: image {unknown[0]!r} is not in the data set any more; simulate again in another folder"
@@ -249,7 +251,7 @@ def _check_folder(out: Path, config: RunConfig, options: SimulationOptions) -> N
     fixed |= {"run": config.model_copy(update={"seed": 0}).hash, "data": str(config.data.path)}
     path = out / OPTIONS_NAME
     if path.exists():
-        stored = load_json(path.read_text(encoding="utf-8"))
+        stored = _stored(path, dict)
         changed = [f"{name} {stored.get(name)} → {value}" for name, value in fixed.items() if stored.get(name) != value]
         if changed:
             raise S4miError(
@@ -258,3 +260,18 @@ def _check_folder(out: Path, config: RunConfig, options: SimulationOptions) -> N
     elif out.exists() and visible(out):
         raise S4miError(f"{out}: the folder contains other files; choose an empty folder with -o")
     write_text_atomically(path, json.dumps(fixed, indent=1) + "\n")
+
+
+def _stored(path: Path, kind: type[T]) -> T:
+    """Read a JSON file of the simulation that holds a list or an object.
+
+    Raises:
+        S4miError: it is damaged.
+    """
+    try:
+        contents = load_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise S4miError(f"{path}: not valid JSON ({error}); simulate again in another folder") from error
+    if not isinstance(contents, kind):
+        raise S4miError(f"{path}: holds no {kind.__name__}; simulate again in another folder")
+    return contents

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from s4mi.config import RunConfig
     from s4mi.training.progress import Progress, ProgressCallback
 
+PATIENCE = 30.0
+"""Seconds that a run waits for a process which trains it already: a worker of a lost cluster ends a step later."""
 REPORT_INTERVAL = 0.2
 """Seconds between two progress messages of a run."""
 
@@ -73,9 +75,11 @@ def attempt(job: Job, on_progress: "ProgressCallback") -> AttemptResult:
     from s4mi.errors import S4miError
     from s4mi.recipes.train import train
     from s4mi.studies.run_state import disk_is_full
+    from s4mi.training.run_dir import wait_for_only_process
 
     try:
         with _log_to(job.run / LOG_NAME):
+            wait_for_only_process(job.run, seconds=PATIENCE)
             log.info("process %d on %s starts or resumes the run", os.getpid(), socket.gethostname())
             train(job.config, job.run, resume=True, watch=on_progress)
             log.info("finished")

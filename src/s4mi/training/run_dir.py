@@ -1,6 +1,7 @@
 """The folder of a run: its files, and how to load the trained method from it."""
 
 import os
+import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,17 @@ def only_process(run: Path) -> AbstractContextManager[None]:
     if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
         return nullcontext()
     return file_lock(run / LOCK_NAME, busy=BUSY)
+
+
+def wait_for_only_process(run: Path, *, seconds: float) -> None:
+    """Wait until no other process trains in a folder, or that many seconds: one that is told to stop ends its step."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with only_process(run):
+                return
+        except S4miError:
+            time.sleep(0.2)
 
 
 def tidy(run: Path) -> None:

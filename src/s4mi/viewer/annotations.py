@@ -5,10 +5,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import RLock
 
-from s4mi.data.annotations.journal import FORMAT, Entry, Journal
+from s4mi.data.annotations.journal import FOLDER, FORMAT, NAME, Entry, Journal
 from s4mi.data.formats.intensity import Pixels
+from s4mi.errors import S4miError
 from s4mi.viewer.changes import Annotated, Change, Patch, from_json, to_json
 from s4mi.viewer.history import History
 
@@ -51,6 +53,9 @@ class Annotations:
         Args:
             journal: where changes are written; None to look only.
             numbers: row number of each id.
+
+        Raises:
+            S4miError: an entry is no change of an annotation.
         """
         self.lock = RLock()
         self.lost: list[str] = []
@@ -59,8 +64,15 @@ class Annotations:
         self._masks: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
         self._last = 0
         self._frozen = False
-        for entry in entries:
-            self._replay(entry, numbers)
+        for place, entry in enumerate(entries, start=1):
+            try:
+                self._replay(entry, numbers)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+                path = Path(FOLDER, NAME) if journal is None else journal.path
+                problem = f"{type(error).__name__} {error}"
+                raise S4miError(
+                    f"{path}:{place}: not a change of an annotation ({problem}); restore the file"
+                ) from error
 
     @property
     def last(self) -> int:

@@ -4,11 +4,12 @@ import base64
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from s4mi.data.formats.intensity import Pixels
+from s4mi.errors import S4miError
 
 MaskKind = Literal["none", "truth", "prediction", "edited"]
 Size = tuple[int, int]
@@ -30,9 +31,16 @@ class Patch:
         return cls(x, y, classes.shape[1], classes.shape[0], zlib.compress(np.ascontiguousarray(classes).tobytes(), 1))
 
     def pixels(self) -> Pixels:
-        """The class indices, (height, width) uint8, read-only."""
-        flat = np.frombuffer(zlib.decompress(self.packed), dtype=np.uint8)
-        return flat.reshape(self.height, self.width)
+        """The class indices, (height, width) uint8, read-only.
+
+        Raises:
+            S4miError: the bytes are no such rectangle.
+        """
+        try:
+            flat = np.frombuffer(zlib.decompress(self.packed), dtype=np.uint8)
+            return flat.reshape(self.height, self.width)
+        except (zlib.error, ValueError) as error:
+            raise S4miError(f"the journal of annotations: damaged pixels of a mask ({error}); restore it") from error
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -119,10 +127,10 @@ def _annotated_json(one: Annotated) -> dict[str, Any]:
 
 
 def _read_annotated(contents: Mapping[str, Any]) -> Annotated:
-    labels = contents["labels"]
-    return Annotated(
-        None if labels is None else tuple(map(str, labels)), contents["mask"], bool(contents["empty"]), contents["skip"]
-    )
+    labels, mask, skip = contents["labels"], contents["mask"], contents["skip"]
+    if mask not in get_args(MaskKind) or not isinstance(skip, str | None):
+        raise ValueError(f"mask {mask!r}, skip {skip!r}")
+    return Annotated(None if labels is None else tuple(map(str, labels)), mask, bool(contents["empty"]), skip)
 
 
 def _packed(patch: Patch | None) -> str | None:
@@ -133,4 +141,6 @@ def _patch(box: Any, packed: str | None) -> Patch | None:
     if packed is None or box is None:
         return None
     x, y, width, height = map(int, box)
+    if x < 0 or y < 0 or width < 1 or height < 1:
+        raise ValueError(f"box {box}")
     return Patch(x, y, width, height, base64.b64decode(packed))

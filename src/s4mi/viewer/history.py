@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from s4mi.data.formats.intensity import Pixels
+from s4mi.errors import S4miError
 from s4mi.viewer.changes import Annotated, Change
 
 
@@ -69,15 +70,22 @@ class History:
         return next((by for number, by in reversed(self.authors) if number > revision and by != client), None)
 
     def mask(self) -> Pixels | None:
-        """Return the edited mask in force, (H, W) class indices; None if there is none."""
+        """Return the edited mask in force, (H, W) class indices; None if there is none.
+
+        Raises:
+            S4miError: the journal from which the history was read is damaged.
+        """
         if self.current.mask == "none":
             return None
-        start = next(n for n in range(self.position - 1, -1, -1) if self.changes[n].whole)
-        whole = self.changes[start].new
-        assert whole is not None
+        start = next((n for n in range(self.position - 1, -1, -1) if self.changes[n].whole), -1)
+        whole = self.changes[start].new if start >= 0 else None
+        if whole is None:
+            raise S4miError("the journal of annotations: a mask without its start; restore it")
         pixels = whole.pixels().copy()
         for change in self.changes[start + 1 : self.position]:
             if change.new is not None:
                 x, y, width, height = change.new.box
+                if y + height > pixels.shape[0] or x + width > pixels.shape[1]:
+                    raise S4miError("the journal of annotations: a stroke outside of its mask; restore it")
                 pixels[y : y + height, x : x + width] = change.new.pixels()
         return pixels

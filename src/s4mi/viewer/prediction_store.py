@@ -2,22 +2,29 @@
 
     <cache>/view/<key>.sqlite      one row per image: its file's stamp, classes, doubt, mask and doubt per pixel
 
-A prediction is of a file with a certain size and time of change; that of a changed file does not count.
+A prediction is of a file with a certain size and time of change; that of a changed file does not count. A damaged
+database is removed and predictions are made again.
 """
 
 import json
+import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Pixels
+from s4mi.data.loading.damaged_database import is_damaged
+
+log = logging.getLogger("s4mi.viewer")
+T = TypeVar("T")
 
 COLUMNS = "id, stamp, labels, probabilities, doubt, agreement, truth, mask, doubt_map"
 
@@ -64,42 +71,41 @@ class PredictionStore:
 
     def summaries(self) -> Iterator[StoredSummary]:
         """Yield all stored predictions without their pixels."""
-        if not self._path.exists():
-            return
-        with self._database() as database:
-            rows = database.execute("SELECT id, stamp, labels, doubt, agreement, truth FROM predictions").fetchall()
-        for name, stamp, labels, doubt, agreement, truth in rows:
-            yield StoredSummary(name, stamp, tuple(json.loads(labels)), doubt, agreement, truth)
+        query = "SELECT id, stamp, labels, doubt, agreement, truth FROM predictions"
+        for name, stamp, labels, doubt, agreement, truth in self._rows(query):
+            try:
+                yield StoredSummary(name, stamp, _names(labels), float(doubt), _share(agreement), truth)
+            except (ValueError, TypeError):  # damaged, so it is predicted again
+                continue
 
     def read(self, name: str, stamp: str) -> ImagePrediction | None:
         """Return the prediction of an image, None if there is none of its file as it is now."""
-        if not self._path.exists():
-            return None
-        with self._database() as database:
-            row = database.execute(
-                f"SELECT {COLUMNS} FROM predictions WHERE id = ? AND stamp = ?", (name, stamp)
-            ).fetchone()
-        if row is None:
-            return None
-        _, _, labels, probabilities, doubt, agreement, truth, mask, doubt_map = row
-        return ImagePrediction(
-            tuple(json.loads(labels)), json.loads(probabilities), doubt, agreement, truth, _unpacked(mask),
-            _unpacked(doubt_map),
-        )  # fmt: skip
+        for row in self._rows(f"SELECT {COLUMNS} FROM predictions WHERE id = ? AND stamp = ?", name, stamp):
+            _, _, labels, probabilities, doubt, agreement, truth, mask, doubt_map = row
+            try:
+                return ImagePrediction(
+                    _names(labels), _probabilities(probabilities), float(doubt), _share(agreement), str(truth),
+                    _unpacked(mask), _unpacked(doubt_map),
+                )  # fmt: skip
+            except (ValueError, TypeError, cv2.error):
+                return None
+        return None
 
     def probabilities(self, name: str, stamp: str) -> dict[str, float] | None:
         """Return the probabilities of an image without decoding its pixels, None if there are none of its file."""
-        if not self._path.exists():
-            return None
-        with self._database() as database:
-            query = "SELECT probabilities FROM predictions WHERE id = ? AND stamp = ?"
-            row = database.execute(query, (name, stamp)).fetchone()
-        return None if row is None else json.loads(row[0])
+        for (probabilities,) in self._rows(
+            "SELECT probabilities FROM predictions WHERE id = ? AND stamp = ?", name, stamp
+        ):
+            try:
+                return _probabilities(probabilities)
+            except (ValueError, TypeError):
+                return None
+        return None
 
     def compare(self, name: str, agreement: float | None, truth: str) -> None:
         """Keep the agreement of a prediction with another annotation, and the stamp of that."""
-        with self._database() as database:
-            database.execute("UPDATE predictions SET agreement = ?, truth = ? WHERE id = ?", (agreement, truth, name))
+        query = "UPDATE predictions SET agreement = ?, truth = ? WHERE id = ?"
+        self._with_database(lambda database: database.execute(query, (agreement, truth, name)))
 
     def write(self, name: str, stamp: str, one: ImagePrediction) -> None:
         """Keep the prediction of an image."""
@@ -108,19 +114,33 @@ class PredictionStore:
             name, stamp, json.dumps(one.labels), json.dumps(one.probabilities), one.doubt, one.agreement, one.truth,
             _packed(one.mask), _packed(one.doubt_map),
         )  # fmt: skip
-        with self._database() as database:
-            marks = ", ".join("?" * len(values))
-            database.execute(f"INSERT OR REPLACE INTO predictions ({COLUMNS}) VALUES ({marks})", values)
+        query = f"INSERT OR REPLACE INTO predictions ({COLUMNS}) VALUES ({', '.join('?' * len(values))})"
+        self._with_database(lambda database: database.execute(query, values))
 
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        """Open the database, and commit at the end."""
-        with self._lock, closing(sqlite3.connect(self._path, timeout=60)) as database, database:
+    def _rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        if not self._path.exists():
+            return []
+        return self._with_database(lambda database: database.execute(query, values).fetchall())
+
+    def _with_database(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the database, which is made again once if it is damaged, and commit."""
+        with self._lock:
+            try:
+                return self._connected(work)
+            except sqlite3.DatabaseError as error:
+                if not is_damaged(error):
+                    raise
+                log.warning("%s: damaged (%s), so predictions are made again", self._path, error)
+                self._path.unlink(missing_ok=True)
+                return self._connected(work)
+
+    def _connected(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS predictions (id TEXT PRIMARY KEY, stamp TEXT, labels TEXT, "
                 "probabilities TEXT, doubt REAL, agreement REAL, truth TEXT, mask BLOB, doubt_map BLOB)"
             )
-            yield database
+            return work(database)
 
 
 def stamp_of(path: Path | None) -> str:
@@ -142,4 +162,19 @@ def _unpacked(png: bytes | None) -> Pixels | None:
     if png is None:
         return None
     flat: NDArray[np.uint8] = np.frombuffer(png, dtype=np.uint8)
-    return np.asarray(cv2.imdecode(flat, cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+    pixels = cv2.imdecode(flat, cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 2:
+        raise ValueError("not a PNG")
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(map(str, json.loads(text)))
+
+
+def _probabilities(text: str) -> dict[str, float]:
+    return {str(name): float(value) for name, value in dict(json.loads(text)).items()}
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else float(value)

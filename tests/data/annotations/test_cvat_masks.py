@@ -73,3 +73,12 @@ def test_invalid_cvat_masks_are_refused_in_one_line(tmp_path: Path, labels: str,
     with pytest.raises(S4miError, match=message) as caught:
         read_annotations(tmp_path / "cvat")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "1000", "²", "-1"])
+def test_a_colour_that_is_none_is_refused(tmp_path: Path, number: str) -> None:
+    (tmp_path / "SegmentationClass").mkdir()
+    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "SegmentationClass" / "a.png")
+    (tmp_path / "labelmap.txt").write_text(f"lesion:{number},0,0::\n")
+    with pytest.raises(S4miError, match=r"labelmap.txt:1: must be label:red,green,blue::"):
+        read_annotations(tmp_path)

@@ -187,6 +187,26 @@ def answering() -> Iterator[Callable[[Answer], tuple[str, list[tuple[str, str]]]
         server.server_close()
 
 
+@pytest.mark.parametrize("answer", [b"[]", b"7", b"null", b'{"id": "x"}', b'{"parsed_label_config": [1]}'])
+@pytest.mark.parametrize("project", [None, 7])
+def test_answers_of_another_kind_end_a_push_in_one_line(
+    answering: Callable[..., Any], tmp_path: Path, answer: bytes, project: int | None
+) -> None:
+    address, _ = answering((200, {}, answer))
+    (tmp_path / "t.xml").write_text("<View/>")
+    (tmp_path / "t.json").write_text('[{"id": 1, "data": {"id": "a"}}]')
+    with pytest.raises(S4miError, match=r"^http.*Label Studio") as caught:
+        LabelStudioServer(address, "token").push(tmp_path / "t.json", project=project)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("predictions", ["x", [1], [{"result": 5}], [{"result": [{}]}]])
+def test_predictions_of_another_kind_are_refused(tmp_path: Path, predictions: object) -> None:
+    (tmp_path / "t.json").write_text(json.dumps([{"id": 1, "data": {"id": "a"}, "predictions": predictions}]))
+    with pytest.raises(S4miError, match=r"t.json: predictions are not those of Label Studio"):
+        LabelStudioServer("http://127.0.0.1:9", "token").push(tmp_path / "t.json", project=7)
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

@@ -1,6 +1,5 @@
 import os
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from made_workbook import workbook
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.read_table import read_table
@@ -224,43 +224,6 @@ def test_a_parquet_file_reads_like_the_csv_of_the_same_table(tmp_path: Path) -> 
     (tmp_path / "t.csv").write_text("image,n,p,q,label\na,1,1,1,x;y\nb,0,,0,none\n")
     parquet, text = read_table(tmp_path / "t.parquet"), read_table(tmp_path / "t.csv")
     assert (parquet.columns, parquet.records) == (text.columns, text.records)
-
-
-def workbook(path: Path, rows: list[list[str | float | None]]) -> Path:
-    """The least that is an Excel file: one sheet with text and numbers."""
-
-    def cell(value: str | float | None, place: str) -> str:
-        if value is None:
-            return ""
-        if isinstance(value, str):
-            return f'<c r="{place}" t="inlineStr"><is><t>{value}</t></is></c>'
-        return f'<c r="{place}"><v>{value}</v></c>'
-
-    lines = [
-        f'<row r="{y}">' + "".join(cell(value, f"{chr(65 + x)}{y}") for x, value in enumerate(row)) + "</row>"
-        for y, row in enumerate(rows, start=1)
-    ]
-    main, office = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org"
-    relations = f"{office}/package/2006/relationships"
-    kind = f"{office}/officeDocument/2006/relationships"
-    content = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    parts = {
-        "[Content_Types].xml": f'<Types xmlns="{office}/package/2006/content-types">'
-        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        f'<Override PartName="/xl/workbook.xml" ContentType="{content}.sheet.main+xml"/>'
-        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{content}.worksheet+xml"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{relations}">'
-        f'<Relationship Id="r1" Type="{kind}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{kind}"><sheets>'
-        '<sheet name="labels" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{relations}">'
-        f'<Relationship Id="r1" Type="{kind}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{"".join(lines)}</sheetData></worksheet>',
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in parts.items():
-            archive.writestr(name, '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>' + text)
-    return path
 
 
 def test_an_excel_sheet_reads_like_the_csv_of_the_same_table(tmp_path: Path) -> None:

@@ -5,18 +5,20 @@ SegmentationClass/a.png    colours of the classes, as RGB or with a palette
 SegmentationObject/a.png   a colour per object, not read
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from s4mi.data.annotations.json_fields import FieldError
+from s4mi.data.annotations.png import load_png
 from s4mi.data.annotations.types import AnnotatedRegion, Annotation
 
 LABEL_MAP = "labelmap.txt"
 CLASSES = "SegmentationClass"
 BACKGROUND = "background"
+COLOUR = re.compile(r"\d{1,3}", re.ASCII)
 
 Colour = tuple[int, int, int]
 
@@ -40,9 +42,8 @@ def read_cvat_masks(folder: Path) -> Iterator[Annotation]:
         location = file.relative_to(folder).as_posix()
         image = file.relative_to(folder / CLASSES).with_suffix("")
         try:
-            with Image.open(file) as opened:
-                pixels = np.asarray(opened.convert("RGB"))
-        except (OSError, ValueError) as error:
+            pixels = np.asarray(load_png(file).convert("RGB"))
+        except ValueError as error:
             raise FieldError(f"{location}: not a PNG ({error}); export the task again") from error
         codes = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
         regions = []
@@ -73,7 +74,7 @@ def _label_map(path: Path) -> Mapping[Colour, str]:
         # A name may contain colons, but the three fields after it do not.
         name, *fields = line.rsplit(":", 3)
         parts = fields[0].split(",") if len(fields) == 3 else []
-        if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) < 256 for part in parts):
+        if len(parts) != 3 or not all(COLOUR.fullmatch(part.strip()) and int(part) < 256 for part in parts):
             raise FieldError(f"{LABEL_MAP}:{number}: must be label:red,green,blue:: (given {line!r}); correct it")
         colour = (int(parts[0]), int(parts[1]), int(parts[2]))
         if colour in names:

@@ -90,17 +90,21 @@ class LabelStudioServer:
         """
         contents = _read_tasks(tasks)
         made = project is None
-        controls = {str(one.get("from_name")) for task in contents for pre in task.get("predictions") or ()
-                    for one in pre.get("result") or ()}  # fmt: skip
+        controls = _controls(contents, tasks)
         if project is None:
             interface = tasks.with_suffix(".xml")
             if not interface.is_file():
                 raise S4miError(f"{interface}: does not exist; write it with: s4mi suggest --format label-studio")
             name = title or tasks.name.partition(".")[0]
             body = {"title": name if len(name) > 2 else f"s4mi {name}", "label_config": interface.read_text("utf-8")}
-            project = int(self._call("POST", "/api/projects/", body)["id"])
+            created = self._object("POST", "/api/projects/", body).get("id")
+            if not isinstance(created, int):
+                raise self._unlike_label_studio()
+            project = created
         else:
-            known = self._call("GET", f"/api/projects/{project}/").get("parsed_label_config") or {}
+            known = self._object("GET", f"/api/projects/{project}/").get("parsed_label_config") or {}
+            if not isinstance(known, dict):
+                raise self._unlike_label_studio()
             if missing := sorted(controls - known.keys()):
                 raise S4miError(
                     f"{self.address}: project {project} has no control {missing[0]!r}, so its predictions would not be "
@@ -143,6 +147,8 @@ class LabelStudioServer:
 
     def _add_storage(self, project: int, folder: str) -> None:
         present = self._call("GET", f"/api/storages/localfiles/?project={project}")
+        if not isinstance(present, list) or not all(isinstance(one, dict) for one in present):
+            raise self._unlike_label_studio()
         if not any(one.get("path") == folder for one in present):
             body = {"project": project, "path": folder, "title": "images", "use_blob_urls": True}
             self._call("POST", "/api/storages/localfiles/", body)
@@ -151,8 +157,20 @@ class LabelStudioServer:
         authorisation = f"Token {self.token}"
         if self.token.count(".") == 2:  # a personal access token, which is exchanged for one of minutes
             access = self._request("POST", "/api/token/refresh/", {"refresh": self.token}, {})
+            if not isinstance(access, dict):
+                raise self._unlike_label_studio()
             authorisation = f"Bearer {access.get('access', '')}"
         return self._request(method, path, body, {"Authorization": authorisation})
+
+    def _object(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Return an answer that is a JSON object."""
+        answer = self._call(method, path, body)
+        if not isinstance(answer, dict):
+            raise self._unlike_label_studio()
+        return answer
+
+    def _unlike_label_studio(self) -> S4miError:
+        return S4miError(f"{self.address}: does not answer like Label Studio; correct LABEL_STUDIO_URL")
 
     def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Any:
         content = None if body is None else json.dumps(body).encode()
@@ -171,7 +189,7 @@ class LabelStudioServer:
                 f"{self.address}: cannot be reached ({reason}); start the server, or correct LABEL_STUDIO_URL"
             ) from error
         except ValueError as error:
-            raise S4miError(f"{self.address}: does not answer like Label Studio; correct LABEL_STUDIO_URL") from error
+            raise self._unlike_label_studio() from error
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -210,3 +228,16 @@ def _read_tasks(path: Path) -> Sequence[dict[str, Any]]:
     if not is_label_studio(contents) or not contents:
         raise S4miError(f"{path}: contains no tasks; write it with: s4mi suggest --format label-studio")
     return list(contents)
+
+
+def _controls(tasks: Sequence[Mapping[str, Any]], path: Path) -> set[str]:
+    """Names of the controls to which the predictions of tasks belong."""
+    try:
+        return {
+            str(one["from_name"])
+            for task in tasks for prediction in task.get("predictions") or () for one in prediction.get("result") or ()
+        }  # fmt: skip
+    except (KeyError, TypeError, AttributeError) as error:
+        raise S4miError(
+            f"{path}: predictions are not those of Label Studio; write it with: s4mi suggest --format label-studio"
+        ) from error

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from s4mi.data.annotations.json_fields import FieldError, field_of, number, points_of
 from s4mi.data.annotations.label_studio_rle import decode_brush
+from s4mi.data.annotations.png import load_png
 from s4mi.data.annotations.types import AnnotatedRegion, Points
 
 _KEYS = {"rle": "brush", "imageDataURL": "bitmask", "points": "polygon", "radiusX": "ellipse", "width": "rectangle"}
@@ -97,10 +97,10 @@ def _rotation(value: Mapping[str, Any], location: str) -> tuple[float, float]:
 def _bitmask(address: Any, size: tuple[int, int], *, location: str) -> NDArray[np.bool_]:
     """Decode a PNG within a data URL, whose pixels that are not transparent are the mask."""
     try:
-        with Image.open(io.BytesIO(base64.b64decode(str(address).partition(",")[2]))) as image:
-            transparent = image.has_transparency_data
-            alpha = np.asarray(image.convert("RGBA"))[:, :, 3]
-    except (OSError, ValueError) as error:
+        image = load_png(io.BytesIO(base64.b64decode(str(address).partition(",")[2])))
+        transparent = image.has_transparency_data
+        alpha = np.asarray(image.convert("RGBA"))[:, :, 3]
+    except ValueError as error:
         raise FieldError(f"{location}: imageDataURL is not an image ({error}); export it again") from error
     if not transparent:
         raise FieldError(f"{location}: bitmask without transparency, which marks its background; draw it again")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from s4mi.data.annotations.json_fields import FieldError, field_of, number, points_of
+from s4mi.data.annotations.png import load_png
 from s4mi.data.annotations.types import AnnotatedRegion, Annotation
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.pixel_limit import check_pixels
@@ -89,9 +90,8 @@ def _pasted(text: str, corners: list[tuple[float, float]], size: tuple[int, int]
     """Decode a mask, which is a PNG of the pixels from its first corner to its second, both included."""
     (left, top), (right, bottom) = ((int(x), int(y)) for x, y in corners)
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text))) as image:
-            part = np.asarray(image) > 0
-    except (OSError, ValueError) as error:
+        part = np.asarray(load_png(io.BytesIO(base64.b64decode(text)))) > 0
+    except ValueError as error:
         raise FieldError(f"{location}: mask is not a PNG ({error}); draw it again") from error
     inside = 0 <= left <= right < size[1] and 0 <= top <= bottom < size[0]
     if not inside or part.shape != (bottom - top + 1, right - left + 1):

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+from s4mi.data.loading.damaged_database import is_damaged
 from s4mi.errors import S4miError
 
 DATABASE_NAME = "fingerprints.sqlite"
@@ -90,10 +91,10 @@ class FileHashes:
                 rows = database.execute(
                     f"SELECT path, stamp, digest FROM files WHERE path IN ({marks})", list(files)
                 ).fetchall()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:  # damaged; the database can be rebuilt
-            self._path.unlink(missing_ok=True)
+        except sqlite3.DatabaseError as error:
+            if not is_damaged(error):
+                raise
+            self._path.unlink(missing_ok=True)  # and it is made again
             return {}
         return {path: (stamp, digest) for path, stamp, digest in rows}
 

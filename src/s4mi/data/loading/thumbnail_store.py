@@ -23,6 +23,7 @@ from s4mi.data.banded_page import read_for
 from s4mi.data.files import decoding_revision
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
+from s4mi.data.loading.damaged_database import is_damaged
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.loading.mask_shares import MaskShares
 from s4mi.data.manifest import Manifest
@@ -188,9 +189,9 @@ def forget_thumbnails(folder: Path, digests: Iterable[str]) -> None:
                     f"DELETE FROM {table} WHERE key BETWEEN ? AND ?",
                     [(prefix, prefix + b"\xff" * 8) for prefix in prefixes],
                 )
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if not is_damaged(error):
+            raise
         path.unlink()
 
 
@@ -238,9 +239,9 @@ class _Store:
                     for key, signed, rest in rows:
                         red, green, blue, signature = REST.unpack(rest)
                         found[key] = Description(signed % (1 << 64), (red, green, blue), signature)
-        except sqlite3.OperationalError:
-            raise
-        except (sqlite3.DatabaseError, struct.error):
+        except (sqlite3.DatabaseError, struct.error, TypeError) as error:
+            if isinstance(error, sqlite3.Error) and not is_damaged(error):
+                raise
             self._path.unlink(missing_ok=True)
             return {}
         return found

@@ -26,7 +26,7 @@ from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.data.walk import image_files
 from s4mi.errors import S4miError, nearest
-from s4mi.formatting import plural
+from s4mi.formatting import is_whole, plural
 
 CLASSES = ("TFH-1", "TFH-217", "TFH-Like", "B cells", "others")
 DAPI = "DAPI"
@@ -119,7 +119,7 @@ def _choose(stack: Path, *, page: str, rgb: bool) -> _PageChoice:
     except ImageError as error:
         return _PageChoice(error=f"stack {stack.name!r} {error}")
     if page.isdecimal():
-        if int(page) < len(pages):
+        if is_whole(page) and int(page) < len(pages):
             return _PageChoice(int(page))
         count = plural(len(pages), "page")
         return _PageChoice(error=f"stack {stack.name!r} has {count}, numbered from 0; change --page ({page})")

@@ -25,7 +25,7 @@ from s4mi.data.sources.pseudonyms import pseudonym
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset, ProgressCallback
 from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
-from s4mi.formatting import plural
+from s4mi.formatting import is_whole, plural
 
 MULTI_FRAME = (*tiff.SUFFIXES, *arrays.SUFFIXES, *raster.MULTI_FRAME)
 """Extensions of files that may hold several images, and are referenced unchanged if they hold only one."""
@@ -46,7 +46,7 @@ class FrameSelection:
             S4miError: `text` is none of these.
         """
         kind, _, number = text.strip().partition(":")
-        if kind == "every" and number.isdecimal() and int(number) > 0:
+        if kind == "every" and is_whole(number) and int(number) > 0:
             return cls(every=int(number))
         if kind in ("first", "middle") and not number:
             return cls(only=kind)

@@ -21,7 +21,7 @@ from s4mi.data.sources.types import FoundDataset
 from s4mi.data.spec import IGNORED_CLASS, Finding
 from s4mi.data.walk import visible_files
 from s4mi.errors import S4miError, nearest
-from s4mi.formatting import plural
+from s4mi.formatting import is_whole, plural
 from s4mi.records import Part
 from s4mi.records.plain import load_json
 
@@ -148,7 +148,7 @@ def _description(
     regions = any(isinstance(value, list) for value in labels.values())
     if regions:
         values = _values_of_regions(labels, path)
-    elif all(str(key).isdecimal() for key in labels):  # version 1: {"0": "background"}
+    elif all(is_whole(str(key)) for key in labels):  # version 1: {"0": "background"}
         values = {int(key): str(name) for key, name in labels.items()}
     else:
         values = {int(value): str(name) for name, value in labels.items()}
@@ -203,7 +203,7 @@ def _chosen(
         )
     chosen = []
     for word in asked:
-        number = int(word) if word.isdecimal() else names.index(word) if word in names else None
+        number = int(word) if is_whole(word) else names.index(word) if word in names else None
         if number is None:
             raise S4miError(f"--channel {word!r}: no such channel{nearest(word, names) or f'; use one of {listed}'}")
         if number not in files:

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from s4mi.data.sources.check_workbook import WorkbookError, check_workbook
 from s4mi.errors import S4miError, nearest, require_extra
 from s4mi.formatting import plural
 
@@ -99,9 +101,14 @@ def _read_frame(path: Path) -> SourceTable:
             frame = polars.read_parquet(path)
         else:
             require_extra("fastexcel", extra="excel", purpose=f"{path.name}: reading Excel tables")
-            frame = polars.read_excel(path)
+            check_workbook(path)
+            for reader in ("fastexcel", "calamine"):  # of empty columns they warn, line by line
+                logging.getLogger(reader).setLevel(logging.ERROR)
+            frame = polars.read_excel(path, infer_schema_length=None)  # or later texts among numbers are lost
     except S4miError:
         raise
+    except WorkbookError as error:
+        raise S4miError(f"{path}: {error}") from error
     except Exception as error:  # polars and the Excel reader pass on any exception of their parsers
         reason = " ".join(str(error).split())
         raise S4miError(f"{path}: cannot be read as {path.suffix} ({reason}); export it again, or as CSV") from error

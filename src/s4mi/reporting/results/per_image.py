@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from s4mi.errors import S4miError
+from s4mi.formatting import is_whole
 from s4mi.maths.bootstrap import patient_interval
 from s4mi.maths.stats import Interval
 from s4mi.records import TEST_IMAGES_NAME, ImageScores
@@ -100,7 +101,7 @@ def _without_scores(image: str, group: str | None) -> ImageScores:
 
 
 def _pixels(cell: str, location: str) -> int:
-    if not cell.isdecimal():
+    if not is_whole(cell):
         raise S4miError(f"{location}: {cell!r} is not a number of pixels; {_HINT}")
     return int(cell)
 

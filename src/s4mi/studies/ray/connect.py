@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 
 from s4mi.config import HardwareConfig
 from s4mi.errors import S4miError
-from s4mi.formatting import plural
+from s4mi.formatting import is_whole, plural
 
 LOCAL = "local"
 CLIENT = "ray://"
@@ -78,7 +78,7 @@ def _hint(address: str) -> str:
 def _parse_endpoint(address: str) -> tuple[str, int] | None:
     """Return host and port if the address contains them."""
     host, _, port = address.removeprefix(CLIENT).rpartition(":")
-    return (host.strip("[]"), int(port)) if host and port.isdecimal() else None
+    return (host.strip("[]"), int(port)) if host and is_whole(port) else None
 
 
 @contextmanager
