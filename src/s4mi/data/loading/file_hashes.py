@@ -74,9 +74,9 @@ class FileHashes:
         rows = [(str(file), stamp, digest) for file, stamp, digest in files]
         try:
             self._write(rows)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:  # damaged; the database can be rebuilt
+        except sqlite3.DatabaseError as error:  # damaged; the database can be rebuilt
+            if not is_damaged(error):
+                raise
             self._path.unlink(missing_ok=True)
             self._write(rows)
 

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from s4mi.data.files import decoding_revision
+from s4mi.data.loading.damaged_database import is_damaged
 from s4mi.data.spec import MaskKey
 
 SHARES_NAME = "masks.sqlite"
@@ -37,9 +38,9 @@ class MaskShares:
                     some = keys[start : start + AT_A_TIME]
                     marks = ",".join("?" * len(some))
                     found.update(database.execute(f"SELECT key, share FROM shares WHERE key IN ({marks})", some))
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if not is_damaged(error):
+                raise
             self._path.unlink(missing_ok=True)
         return [share if isinstance(share := found.get(key), float) and 0 <= share <= 1 else None for key in keys]
 
@@ -50,9 +51,9 @@ class MaskShares:
             return
         try:
             self._write(rows)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if not is_damaged(error):
+                raise
             self._path.unlink(missing_ok=True)
             self._write(rows)
 
@@ -82,9 +83,9 @@ def forget_mask_shares(folder: Path, digests: Iterable[str]) -> None:
             database.executemany(
                 "DELETE FROM shares WHERE key BETWEEN ? AND ?", [(one, one + b"\xff" * 8) for one in prefixes]
             )
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if not is_damaged(error):
+            raise
         path.unlink()
 
 

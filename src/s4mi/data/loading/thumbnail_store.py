@@ -261,9 +261,9 @@ class _Store:
         try:
             with _database(self._path) as database:
                 return {key for (key,) in database.execute("SELECT key FROM pixels")}
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:  # the images are read instead
+        except sqlite3.DatabaseError as error:  # the images are read instead
+            if not is_damaged(error):
+                raise
             return set()
 
     def add(self, key: bytes, description: Description, pixels: Pixels | None) -> None:
@@ -276,10 +276,8 @@ class _Store:
             return
         signed = np.array([one.hash for _, one, _ in self._new], dtype=np.uint64).view(np.int64).tolist()
         with _database(self._path) as database:
-            rows = [
-                (key, n, REST.pack(*one.colour, one.signature))
-                for (key, one, _), n in zip(self._new, signed, strict=True)
-            ]
+            entries = zip(self._new, signed, strict=True)
+            rows = [(key, n, REST.pack(*one.colour, one.signature)) for (key, one, _), n in entries]
             database.executemany("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?)", rows)
             kept = [(key, small.tobytes()) for key, _, small in self._new if small is not None]
             database.executemany("INSERT OR REPLACE INTO pixels VALUES (?, ?)", kept)

@@ -200,10 +200,8 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
     for technique in techniques:
         rivals.setdefault(technique.backbone if by_backbone else "", []).append(technique)
     cells: dict[Technique, list[MeanScore]] = {technique: [] for technique in techniques}
-    ahead = []
     for fraction in comparison.fractions:
         best = {one for each in rivals.values() for one in leaders(comparison, each, fraction=fraction, metric=metric)}
-        ahead.append(leaders(comparison, techniques, fraction=fraction, metric=metric))
         seeds = other_seeds(comparison, techniques, fraction=fraction, metric=metric)
         for technique in techniques:
             records = comparison.at(technique, fraction)
@@ -218,7 +216,7 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         rows=tuple(TechniqueRow(technique, tuple(scores)) for technique, scores in cells.items()),
         reference=_reference(comparison, metric),
         by_backbone=by_backbone,
-        leaders=tuple(ahead),
+        leaders=tuple(leaders(comparison, techniques, fraction=one, metric=metric) for one in comparison.fractions),
         over=judged_over(comparison.records, metric, influences),
         of_means=not all(exact(run, metric) for run in runs if run_key(run.record) in influences),
         influences=influences,
