@@ -21,6 +21,7 @@ from s4mi.recipes.train import train, train_supervised
 from s4mi.records import RunRecord, read_pretraining, read_record
 from s4mi.training.evaluate import evaluate_run
 from s4mi.training.prepare import prepare
+from s4mi.training.pretrained_start import PRETRAINING, read_start
 from s4mi.training.progress import Progress
 from s4mi.training.run_method import build_method
 
@@ -246,3 +247,19 @@ def test_a_transformer_of_another_input_size_is_answered_in_a_line(tmp_path: Pat
     train(quick(lesions, {**SIMCLR, "backbone": "tiny_vit"}, epochs=1), tmp_path / "simclr")
     config = quick(lesions, finetune(tmp_path / "simclr", backbone="tiny_vit"), data={"image_size": 48})
     assert "does not fit 'tiny_vit' (size mismatch for pos_embed" in refusal(config, tmp_path / "run")
+
+
+def test_damaged_hashes_of_seen_images_end_in_one_line(tmp_path: Path, dino: Path, lesions: Path, quick: Quick) -> None:
+    copy = Path(shutil.copytree(dino, tmp_path / "dino"))
+    (copy / "seen.txt").write_bytes(b"\xb5" + (copy / "seen.txt").read_bytes())
+    said = refusal(quick(lesions, finetune(copy)), tmp_path / "run")
+    assert said.startswith(f"{copy / 'seen.txt'}: cannot be read ('utf-8' codec can't decode byte 0xb5")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("contents", [b"\xff", b"{}", b""])
+def test_a_damaged_copy_of_the_start_ends_in_one_line(tmp_path: Path, contents: bytes) -> None:
+    (tmp_path / PRETRAINING).write_bytes(contents)
+    with pytest.raises(S4miError, match=f"{PRETRAINING}: damaged; train the run again") as caught:
+        read_start(tmp_path)
+    assert "\n" not in str(caught.value)

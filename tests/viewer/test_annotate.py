@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from s4mi.data.masks import read_mask
 from s4mi.data.versions import load_version
+from s4mi.viewer.annotations import Writing
 
 
 def test_a_stroke_changes_exactly_the_pixels_sent(tab, lesion_copy: Path) -> None:
@@ -89,3 +91,15 @@ def test_a_multi_label_image_has_any_number_of_classes(cells: Path, open_tab: Ca
     assert answer.status_code == 200, answer.text
     rows = load_version(tmp_path / "cells").rows
     assert (rows[0].labels, rows[1].labels) == ((classes[0], classes[2]), ())
+
+
+@pytest.mark.parametrize("body", [b'{"reason": "\\ud800"}', b'{"reason": ' + b"9" * 5000 + b"}", b"[" * 100_000])
+def test_bodies_that_no_browser_sends_are_refused(tab, body: bytes) -> None:
+    headers = {"X-S4MI": "1", "X-Client": "c-1", "Content-Type": "application/json"}
+    answer = tab.client.put("/api/images/0/skip?base_revision=0", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (400, "body: not valid JSON; send an object such as {}")
+
+
+def test_half_of_a_surrogate_pair_in_a_journal_is_answered(tab) -> None:
+    tab.space.annotations.skip(0, "\ud800", Writing("c-1", 0))
+    assert tab.get("images/0")["annotation"]["skip"] == "\ud800"

@@ -35,6 +35,7 @@ from s4mi.records import (
     external_predictions,
     write_text_atomically,
 )
+from s4mi.records.atomic import write_bytes_atomically
 from s4mi.records.lock import file_lock
 from s4mi.records.plain import load_json, load_yaml
 from s4mi.training.data_state import DATA_NAME, DIGITS
@@ -229,10 +230,10 @@ def _erase_from_run(run: Path, plan: ErasurePlan, title: str) -> None:
         erase_rows(external, plan.ids)
     seen = run / SEEN
     if seen.is_file():
-        lines = seen.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line[:DIGITS] not in digests]
+        lines = seen.read_bytes().splitlines()
+        kept = [line for line in lines if line[:DIGITS].decode("ascii", "replace") not in digests]
         if len(kept) < len(lines):
-            write_text_atomically(seen, "".join(f"{line}\n" for line in kept))
+            write_bytes_atomically(seen, b"".join(line + b"\n" for line in kept))
     for folder in (run.parent, run):  # a round of a simulation holds the split of its runs
         _erase_from_split(folder / SPLIT, ids)
     chosen = _loaded(run.parent / CHOSEN)

@@ -39,8 +39,8 @@ def effort_for(cores: float, *, seconds: float) -> float:
 def effort_of(out: Path) -> float | None:
     """The effort that the study in `out` was begun with; None where there is none, or it was changed by hand."""
     path = out / STUDY_FILE
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return next((effort for effort in EFFORTS if text == demo_text(out, effort=effort)), None)
+    text = path.read_bytes() if path.exists() else b""
+    return next((effort for effort in EFFORTS if text == demo_text(out, effort=effort).encode()), None)
 
 
 def demo_notes(effort: float = 1.0) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def demo_study(out: Path, *, seeds: int = 2, seconds: float = SECONDS, effort: f
     """
     path = out / STUDY_FILE
     text = demo_text(out, effort=effort)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists() or path.read_bytes() != text.encode():
         write_text_atomically(path, text)
     return load_study(path, [f"seeds={list(range(seeds))}", f"budget={max(seconds, 1e-6):.6f} s"])
 

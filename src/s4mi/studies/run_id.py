@@ -18,7 +18,7 @@ from s4mi.data.manifest import Manifest
 from s4mi.data.row import Row
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
-from s4mi.records import Pretraining, write_text_atomically
+from s4mi.records import write_text_atomically
 from s4mi.records.checkpoint_files import PRETRAINING
 from s4mi.records.scores import Frozen
 from s4mi.training.run_dir import RunDir
@@ -84,7 +84,9 @@ def stored_identity(run: Path) -> RunIdentity:
     """
     config, metadata = RunDir(run).config(), read_metadata(run)
     if metadata.start is None and (run / PRETRAINING).exists():  # made by a version that stored only this hash
-        pretrained = Pretraining.model_validate_json((run / PRETRAINING).read_text(encoding="utf-8"))
+        from s4mi.training.pretrained_start import read_start  # imports torch, which a plan does without
+
+        pretrained = read_start(run)
         return RunIdentity(_hash([config.hash, pretrained.config_hash]), metadata.data)
     start = None if metadata.start is None else make_run_config(metadata.start, origin=str(run / METADATA_NAME))
     if metadata.data is not None:

@@ -197,5 +197,5 @@ def write_study_file(out: Path, plan: Sequence[PlannedRun], identities: Mapping[
     contents = {"format": FORMAT, "s4mi": __version__, "defaults": defaults_of(out), "runs": runs}
     text = json.dumps(contents, indent=1) + "\n"
     path = out / STUDY_NAME
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists() or path.read_bytes() != text.encode():
         write_text_atomically(path, text)

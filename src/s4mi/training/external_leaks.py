@@ -84,4 +84,6 @@ def _seen_by_pretraining(config: RunConfig) -> frozenset[str]:
         lines = (method.pretrained / SEEN).read_text(encoding="utf-8").split()
     except OSError:  # the folder of the pre-training run is gone
         return frozenset()
+    except UnicodeDecodeError as error:
+        raise S4miError(f"{method.pretrained / SEEN}: cannot be read ({error}); pre-train again") from error
     return frozenset(line[:DIGITS] for line in lines)

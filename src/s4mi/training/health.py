@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from s4mi.contract import Pretrainer
@@ -56,7 +57,10 @@ class FeatureMonitor:
                 self._collapsed = self._collapsed + 1 if epoch.health.collapsed else 0
         path = self._session.run_dir.path / FIRST_CHECK
         if self._session.epoch and path.exists():
-            return FeatureHealth.model_validate_json(path.read_text(encoding="utf-8"))
+            try:
+                return FeatureHealth.model_validate_json(path.read_bytes())
+            except ValidationError as error:
+                raise S4miError(f"{path}: damaged; start the run again in another folder") from error
         health = self.check()
         if self._session.fabric.is_global_zero:
             write_text_atomically(path, health.model_dump_json() + "\n")

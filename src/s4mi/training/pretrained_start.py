@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from s4mi.config import RunConfig
 from s4mi.contract import PretrainedConfig
 from s4mi.data.row import PARTS
@@ -37,7 +39,7 @@ def read_pretrained_start(config: RunConfig, prepared: Prepared, run: Path, *, r
     if not isinstance(method, PretrainedConfig) or method.pretrained is None:
         return None
     if resumed and (run / PRETRAINING).exists():
-        return Pretraining.model_validate_json((run / PRETRAINING).read_text(encoding="utf-8"))
+        return read_start(run)
     record = read_pretraining(method.pretrained)
     weights = encoder_file(method.pretrained, method.backbone)
     contaminated = _contaminated(method.pretrained, prepared)
@@ -61,6 +63,19 @@ def write_pretraining(run: Path, pretraining: Pretraining | None) -> None:
         write_text_atomically(run / PRETRAINING, pretraining.model_dump_json(indent=2) + "\n")
 
 
+def read_start(run: Path) -> Pretraining:
+    """Read what a run has kept of the pre-training from which it started.
+
+    Raises:
+        S4miError: the file is damaged.
+    """
+    path = run / PRETRAINING
+    try:
+        return Pretraining.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise S4miError(f"{path}: damaged; train the run again in another folder") from error
+
+
 def _contaminated(run: Path, prepared: Prepared) -> dict[Part, list[int]]:
     """Return the validation and test rows of this run that the pre-training run has trained on, by part.
 
@@ -69,8 +84,8 @@ def _contaminated(run: Path, prepared: Prepared) -> dict[Part, list[int]]:
     """
     try:
         seen = set((run / SEEN).read_text(encoding="utf-8").split())
-    except OSError as error:
-        raise S4miError(f"{run / SEEN}: cannot be read ({error.strerror}); pre-train again") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise S4miError(f"{run / SEEN}: cannot be read ({error}); pre-train again") from error
     found = {part: [row for row in prepared.split.rows(part) if prepared.cache.digests[row] in seen] for part in PARTS}
     own: tuple[Part, ...] = ("train", "val") if prepared.counted else ("train",)
     return {part: rows for part, rows in found.items() if part not in own and rows}

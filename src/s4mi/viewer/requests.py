@@ -1,12 +1,12 @@
 """What a request may contain: numbers, names and bodies, checked before anything else sees them."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 
 from s4mi.errors import nearest
+from s4mi.records.plain import load_json
 
 CLIENT = "x-client"
 MAX_CLIENT = 40
@@ -123,8 +123,8 @@ async def json_body(request: Request) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        contents = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        contents = load_json(body)
+    except ValueError as error:
         raise RequestError(400, "body: not valid JSON; send an object such as {}") from error
     if not isinstance(contents, dict):
         raise RequestError(

@@ -1,6 +1,7 @@
 """From a function that returns data to an endpoint: errors become JSON, work runs in a thread, pictures get ETags."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -23,10 +24,17 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 Handler = Callable[..., Any]
 
 
+class _Json(JSONResponse):
+    """JSON in ASCII, which can also hold half of a surrogate pair, of a file's name or a damaged journal."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
 def error_response(request: Request, status: int, message: str, **contents: Any) -> JSONResponse:
     """Return an error as JSON, and leave its message for the log."""
     request.scope.setdefault(NOTE, {})["error"] = message
-    return JSONResponse({"error": message, **contents}, status_code=status)
+    return _Json({"error": message, **contents}, status_code=status)
 
 
 def space_of(request: Request) -> Workspace:
@@ -106,7 +114,7 @@ def _response(request: Request, result: Any) -> Response:
         return result
     if isinstance(result, Picture):
         return picture_response(request, result)
-    return JSONResponse(result)
+    return _Json(result)
 
 
 def picture_response(request: Request, picture: Picture) -> Response:

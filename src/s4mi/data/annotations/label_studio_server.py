@@ -96,7 +96,7 @@ class LabelStudioServer:
             if not interface.is_file():
                 raise S4miError(f"{interface}: does not exist; write it with: s4mi suggest --format label-studio")
             name = title or tasks.name.partition(".")[0]
-            body = {"title": name if len(name) > 2 else f"s4mi {name}", "label_config": interface.read_text("utf-8")}
+            body = {"title": name if len(name) > 2 else f"s4mi {name}", "label_config": _read_interface(interface)}
             created = self._object("POST", "/api/projects/", body).get("id")
             if not isinstance(created, int):
                 raise self._unlike_label_studio()
@@ -216,6 +216,15 @@ def _refusal(error: urllib.error.HTTPError, path: str) -> str:
     except (OSError, ValueError, AttributeError):
         detail = error.reason
     return f"refuses with status {error.code}: {' '.join(str(detail).split())[:SHOWN]}"
+
+
+def _read_interface(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise S4miError(
+            f"{path}: not UTF-8 (byte {error.start}); write it with: s4mi suggest --format label-studio"
+        ) from error
 
 
 def _read_tasks(path: Path) -> Sequence[dict[str, Any]]:

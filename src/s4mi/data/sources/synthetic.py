@@ -67,7 +67,7 @@ def write_synthetic(kind: Kind, folder: Path, *, count: int, size: int = 128, se
     _check(count, size=size, seed=seed)
     spec = _spec(kind, count=count, size=size, seed=seed)
     marker = folder / MARKER
-    interrupted = marker.is_file() and marker.read_text(encoding="utf-8") == spec.source
+    interrupted = marker.is_file() and marker.read_bytes() == spec.source.encode()
     if not interrupted and folder.exists() and not _is_empty(folder):
         existing = read_manifest(folder)[0]
         if existing is None or existing.spec != spec:

@@ -50,7 +50,7 @@ class StudyToken:
     def lost(self) -> bool:
         """Whether the file is gone or belongs to another study; a network error means neither."""
         try:
-            return self.path.read_text(encoding="utf-8") != self.text
+            return self.path.read_bytes() != self.text.encode()
         except FileNotFoundError:
             return True
         except OSError:
