@@ -7,7 +7,7 @@ So of many candidates those whose bound is too low are left out, and no other; e
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +28,29 @@ Sketch = tuple[NDArray[np.int8], float, float, float]
 
 @dataclass(frozen=True)
 class Sketches:
-    """Sketches of the images `numbers` (ascending): (U, 1024) int8 values, and (U,) scales, errors and squares."""
+    """Sketches of images: (U, 1024) int8 values, and (U,) scales, errors and squares.
 
-    numbers: NDArray[np.int64]
+    Attributes:
+        places: (N,) where the sketch of each image is, -1 if it has none.
+    """
+
+    places: NDArray[np.int64]
     values: NDArray[np.int8]
     scales: NDArray[np.float64]
     errors: NDArray[np.float64]
     squares: NDArray[np.float64]
 
+    def take(self, numbers: NDArray[np.int64]) -> "Sketches":
+        """Return those of some images, in the given order."""
+        return replace(self, places=self.places[numbers])
+
+    def put(self, place: int, one: Sketch) -> None:
+        """Fill in a sketch."""
+        self.values[place], self.scales[place], self.errors[place], self.squares[place] = one
+
     def may_correlate(self, pairs: NDArray[np.int64], least: float) -> NDArray[np.bool_]:
         """(P,) whether the correlation of (P, 2) images may be at least `least`, or one of them has no structure."""
-        places = np.searchsorted(self.numbers, pairs)
+        places = self.places[pairs]
         starts = range(0, len(pairs), PAIRS_AT_A_TIME)
 
         def of_portion(portion: int) -> NDArray[np.bool_]:
@@ -68,31 +80,41 @@ def sketch(small: Pixels) -> Sketch:
     return values, scale, float(np.linalg.norm(u - values / scale)), square
 
 
-def sketches_of(thumbnails: Thumbnails, numbers: Sequence[int]) -> Sketches:
-    """Return the sketches of some images, read by all cores unless their thumbnails are kept.
+def unfilled(count: int, places: NDArray[np.int64]) -> Sketches:
+    """Return `count` sketches that may be of any image, as long as they are not filled in."""
+    values = np.zeros((count, PIXELS), dtype=np.int8)
+    return Sketches(places, values, np.ones(count), np.full(count, np.inf), np.ones(count))
 
-    An image that cannot be read has an infinite error, so that it is left to whoever reads it next.
+
+def sketches_of(thumbnails: Thumbnails, numbers: Sequence[int]) -> Sketches:
+    """Return the sketches of some images, read by all cores unless their thumbnails are kept, or they are at hand.
+
+    An image that cannot be read stays unfilled, so that it is left to whoever reads it next.
     """
+    if thumbnails.sketches is not None:
+        return thumbnails.sketches
     ordered = np.unique(np.asarray(numbers, dtype=np.int64))
-    values = np.zeros((len(ordered), PIXELS), dtype=np.int8)
-    rest = np.ones((3, len(ordered)))
+    places = np.full(len(thumbnails), -1, dtype=np.int64)
+    places[ordered] = np.arange(len(ordered))
+    sketches = unfilled(len(ordered), places)
     files = {place: file for place, n in enumerate(ordered.tolist()) if (file := thumbnails.file(n)) is not None}
     kept = [place for place in range(len(ordered)) if place not in files]
 
     def of_kept(number: int) -> Sketch:
         return sketch(thumbnails.pixels(int(ordered[kept[number]])))
 
-    for places, found in (
+    for chosen, found in (
         (list(files), in_parallel(_of_file, list(files.values()))), (kept, in_threads(of_kept, len(kept))),
     ):  # fmt: skip
-        for place, one in zip(places, found, strict=True):
-            values[place], rest[:, place] = one[0], one[1:]
-    return Sketches(ordered, values, rest[0], rest[1], rest[2])
+        for place, one in zip(chosen, found, strict=True):
+            if one is not None:
+                sketches.put(place, one)
+    return sketches
 
 
-def _of_file(file: tuple[Path, Intensity]) -> Sketch:
+def _of_file(file: tuple[Path, Intensity]) -> Sketch | None:
     path, intensity = file
     try:
         return sketch(thumbnail(read_for(path, intensity, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))))
     except S4miError:
-        return np.zeros(PIXELS, dtype=np.int8), 1.0, np.inf, 1.0
+        return None
