@@ -7,7 +7,6 @@ So of many candidates those whose bound is too low are left out, and no other; e
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,56 +15,9 @@ from numpy.typing import NDArray
 from s4mi.data.banded_page import read_for
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.parallel import in_parallel, in_threads
+from s4mi.data.sketch_table import PIXELS, Sketch, Sketches, unfilled
 from s4mi.data.thumbnails import THUMBNAIL_SIZE, Thumbnails, normalised, thumbnail
 from s4mi.errors import S4miError
-
-PIXELS = THUMBNAIL_SIZE**2
-PAIRS_AT_A_TIME = 4096
-
-Sketch = tuple[NDArray[np.int8], float, float, float]
-"""(1024,) rounded values, their scale, the error of the rounding, and the sum of squares before normalisation."""
-
-
-@dataclass(frozen=True)
-class Sketches:
-    """Sketches of images: (U, 1024) int8 values, and (U,) scales, errors and squares.
-
-    Attributes:
-        places: (N,) where the sketch of each image is, -1 if it has none.
-    """
-
-    places: NDArray[np.int64]
-    values: NDArray[np.int8]
-    scales: NDArray[np.float64]
-    errors: NDArray[np.float64]
-    squares: NDArray[np.float64]
-
-    def take(self, numbers: NDArray[np.int64]) -> "Sketches":
-        """Return those of some images, in the given order."""
-        return replace(self, places=self.places[numbers])
-
-    def put(self, place: int, one: Sketch) -> None:
-        """Fill in a sketch."""
-        self.values[place], self.scales[place], self.errors[place], self.squares[place] = one
-
-    def may_correlate(self, pairs: NDArray[np.int64], least: float) -> NDArray[np.bool_]:
-        """(P,) whether the correlation of (P, 2) images may be at least `least`, or one of them has no structure."""
-        places = self.places[pairs]
-        starts = range(0, len(pairs), PAIRS_AT_A_TIME)
-
-        def of_portion(portion: int) -> NDArray[np.bool_]:
-            one, other = places[starts[portion] : starts[portion] + PAIRS_AT_A_TIME].T
-            product = np.einsum(
-                "pi,pi->p", self.values[one].astype(np.float32), self.values[other].astype(np.float32)
-            ).astype(np.float64)
-            e, f = self.errors[one], self.errors[other]
-            with np.errstate(invalid="ignore"):
-                bound = product / (self.scales[one] * self.scales[other]) + e * (1 + f) + f * (1 + e) + e * f
-            # The scale of an image without structure says nothing; such pairs are compared pixel by pixel.
-            return np.asarray((bound >= least) | np.isnan(bound) | (self.squares[one] * self.squares[other] < 1))
-
-        found = list(in_threads(of_portion, len(starts)))
-        return np.concatenate(found) if found else np.zeros(0, dtype=np.bool_)
 
 
 def sketch(small: Pixels) -> Sketch:
@@ -78,12 +30,6 @@ def sketch(small: Pixels) -> Sketch:
     scale = 127 / float(np.abs(u).max())
     values = np.rint(u * scale).astype(np.int8)
     return values, scale, float(np.linalg.norm(u - values / scale)), square
-
-
-def unfilled(count: int, places: NDArray[np.int64]) -> Sketches:
-    """Return `count` sketches that may be of any image, as long as they are not filled in."""
-    values = np.zeros((count, PIXELS), dtype=np.int8)
-    return Sketches(places, values, np.ones(count), np.full(count, np.inf), np.ones(count))
 
 
 def sketches_of(thumbnails: Thumbnails, numbers: Sequence[int]) -> Sketches:

@@ -13,16 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Intensity, Pixels
-
-if TYPE_CHECKING:
-    from s4mi.data.sketches import Sketches
+from s4mi.data.sketch_table import Sketches
 
 THUMBNAIL_SIZE = 32
 """Side of a thumbnail in pixels."""
@@ -75,7 +72,7 @@ class Thumbnails:
     signatures: NDArray[np.uint8]
     pixels: Callable[[int], Pixels]
     file: Callable[[int], ImageFile | None] = lambda _: None
-    sketches: "Sketches | None" = None
+    sketches: Sketches | None = None
 
     def __len__(self) -> int:
         return len(self.hashes)

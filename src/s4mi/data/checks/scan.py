@@ -21,7 +21,8 @@ from s4mi.data.loading.thumbnail_store import ThumbnailKeeper
 from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import in_parallel
 from s4mi.data.row import Row
-from s4mi.data.sketches import Sketch, sketch, unfilled
+from s4mi.data.sketch_table import Sketch, unfilled
+from s4mi.data.sketches import sketch
 from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
 from s4mi.data.thumbnails import THUMBNAIL_SIZE, Description, Thumbnails, describe, is_kept, kept_or_read, thumbnails_of
 from s4mi.records import IGNORE
