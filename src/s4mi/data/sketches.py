@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from s4mi.data.banded_page import read_for
 from s4mi.data.formats.intensity import Intensity, Pixels
