@@ -33,7 +33,7 @@ def drawn(count: int, *, kinds: int, flips: int, seed: int) -> Thumbnails:
     return Thumbnails(hashes, colours, signatures, nothing)
 
 
-def naive(thumbnails: Thumbnails, distance: int, most: int, part: np.ndarray) -> list[tuple[int, int]]:  # type: ignore[type-arg]
+def naive(thumbnails: Thumbnails, distance: int, most: int, part: np.ndarray) -> list[tuple[int, int]]:
     found = []
     for i, j in itertools.combinations(range(len(thumbnails)), 2):
         bits = int(np.bitwise_count(thumbnails.signatures[i] ^ thumbnails.signatures[j]).sum())

@@ -211,14 +211,24 @@ def test_check_split_and_training_share_their_verdicts(tmp_path: Path, monkeypat
     plain = check_path(folder)
     assert check_path(folder, cache=cache) == plain
     looks: list[object] = []
-    monkeypatch.setattr("s4mi.data.second_look.SecondLook.same", lambda *a: looks.append(a) or True)
-    monkeypatch.setattr("s4mi.data.loading.thumbnail_store._describe", lambda *a, **_: looks.append(a) or "decoded")
+    monkeypatch.setattr("s4mi.data.second_look.SecondLook.same", lambda *a: looks.append(a))
+    monkeypatch.setattr("s4mi.data.loading.thumbnail_store._describe", lambda *a, **_: looks.append(a))
     assert check_path(folder, cache=cache) == plain
     split = split_dataset(folder, division=None, allow_leakage=True, cache=cache)
     assert any(leak.kind == "near" for leak in split.leaks)
     assert looks == []
     manifest = load_manifest(folder)
     assert dataset_digests(manifest, cache)[4] == dataset_digests(manifest, cache)[count - 2]
+
+
+def test_a_check_that_sketches_on_its_way_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = len(IMAGES) + 2
+    folder = dataset(tmp_path / "set", [None] * count, [None] * count)
+    plain = check_path(folder)
+    monkeypatch.setattr("s4mi.data.checks.scan.NORMALISED_IMAGES", 1)
+    monkeypatch.setattr("s4mi.data.duplicates.NORMALISED_IMAGES", 1)
+    monkeypatch.setattr("s4mi.data.sketches._of_file", None)  # no file is read for it
+    assert check_path(folder) == check_path(folder, cache=tmp_path / "cache") == plain
 
 
 def test_a_check_goes_on_where_the_cache_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -259,9 +269,9 @@ def test_two_processes_at_once_find_what_one_finds(tmp_path: Path) -> None:
 
 def test_of_several_patients_an_image_is_compared_with_all(tmp_path: Path) -> None:
     """A file that is listed under two patients is a copy of those of either."""
-    groups = [None] * (len(IMAGES) + 2)
-    groups[4], groups[-2], groups[16] = "a", "b", "b"  # type: ignore[call-overload]
-    folder = dataset(tmp_path / "set", [None] * len(groups), groups)
+    groups: list[str | None] = [None] * (len(IMAGES) + 2)
+    groups[4], groups[-2], groups[16] = "a", "b", "b"
+    folder = dataset(tmp_path / "set", [None for _ in groups], groups)
     for cache in (None, tmp_path / "cache"):
         (report,) = check_path(folder, cache=cache)
         assert any("16.png" in one.message and "04.png" in one.message for one in report.findings)

@@ -1,19 +1,21 @@
 """Sketches leave out only pairs whose thumbnails cannot correlate enough, and most of those."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from s4mi.data import sketches
+from s4mi.data import sketch_table
 from s4mi.data.duplicates import MIN_CORRELATION, correlation
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.sketches import sketch, sketches_of
 from s4mi.data.sources.synthetic import draw_lesions
-from s4mi.data.thumbnails import describe, in_memory, thumbnail, thumbnails_of
+from s4mi.data.thumbnails import describe, in_memory, normalised, thumbnail, thumbnails_of
 
 LESIONS = [thumbnail(drawing.image) for drawing in draw_lesions(12, size=64, seed=5)]
 
@@ -23,7 +25,7 @@ def mixed(seed: int) -> list[Pixels]:
     generator = np.random.default_rng(seed)
     noise = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
     between = [
-        np.uint8(share * one.astype(float) + (1 - share) * other)
+        (share * one.astype(float) + (1 - share) * other).astype(np.uint8)
         for one, other in (generator.choice(len(LESIONS), 2) for _ in range(5))
         for one, other in [(LESIONS[one], LESIONS[other])]
         for share in generator.uniform(0, 1, 2)
@@ -62,26 +64,40 @@ def test_files_are_read_as_images_at_hand_and_what_cannot_be_read_stays(tmp_path
     )
     expected = sketches_of(in_memory(images), [0, 1, 2, 5])
     found = sketches_of(thumbnails, [5, 2, 1, 0, 2])
-    for name in ("numbers", "values", "scales", "errors", "squares"):
+    for name in ("places", "values", "scales", "errors", "squares"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     paths[1].write_bytes(b"no image")
     damaged = sketches_of(thumbnails, [0, 1, 2])
     assert damaged.may_correlate(np.array([[0, 1], [1, 2]]), 1.0).all()
 
 
-def test_portions_do_not_matter(monkeypatch: object) -> None:
+def not_read(_: int) -> Pixels:
+    raise AssertionError("sketches are at hand")
+
+
+def test_sketches_at_hand_are_used_whatever_images_are_taken() -> None:
+    images = np.stack(mixed(2))
+    read = in_memory(images)
+    made = replace(read, sketches=sketches_of(read, range(len(images))), pixels=not_read)
+    chosen = [5, 1, 9, 3]
+    pairs = np.array([[0, 1], [1, 2], [0, 3], [2, 3]])
+    np.testing.assert_array_equal(
+        sketches_of(made.take(chosen), range(4)).may_correlate(pairs, 0.3),
+        sketches_of(read.take(chosen), range(4)).may_correlate(pairs, 0.3),
+    )
+
+
+def test_portions_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     images = mixed(3)
     found = sketches_of(in_memory(np.stack(images)), range(len(images)))
     pairs = np.array(list(itertools.combinations(range(len(images)), 2)))
     expected = found.may_correlate(pairs, 0.5)
-    monkeypatch.setattr(sketches, "PAIRS_AT_A_TIME", 7)  # type: ignore[attr-defined]
+    monkeypatch.setattr(sketch_table, "PAIRS_AT_A_TIME", 7)
     np.testing.assert_array_equal(found.may_correlate(pairs, 0.5), expected)
     assert found.may_correlate(pairs[:0], 0.5).shape == (0,)
 
 
 def test_the_error_of_a_sketch_is_that_of_its_rounding() -> None:
-    from s4mi.data.thumbnails import normalised
-
     values, scale, error, square = sketch(LESIONS[0])
     unit = normalised(LESIONS[0]).ravel()
     assert np.isclose(square, unit @ unit)

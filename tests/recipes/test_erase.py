@@ -90,6 +90,13 @@ def _assert_gone(place: Path, ids: set[str], digests: set[str], kept: set[str]) 
     kept_digest = FileHashes.hashed([load_manifest(place / "data").rows[0].image])
     assert bytes.fromhex(next(iter(kept_digest.values()))) in thumbnails
     assert not [digest for digest in digests if bytes.fromhex(digest) in thumbnails]
+    compared = list((place / "cache" / "copies").glob("*.npz"))
+    assert compared
+    for path in compared:
+        with np.load(path) as found:
+            left = {digest.tobytes().hex() for digest in found["digests"]}
+        assert left
+        assert not left & digests
     assert not (place / "data" / ".erase.json").exists()
 
 

@@ -17,9 +17,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from s4mi.data.candidates import Pairs, Wanted, candidate_pairs
+from s4mi.data.candidates import Wanted, candidate_pairs
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.parallel import in_threads
+from s4mi.data.similar_hashes import Pairs
 from s4mi.data.sketches import sketches_of
 from s4mi.data.thumbnails import Thumbnails, in_memory, normalised
 from s4mi.formatting import plural

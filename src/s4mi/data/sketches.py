@@ -7,53 +7,16 @@ So of many candidates those whose bound is too low are left out, and no other; e
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from s4mi.data.banded_page import read_for
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.parallel import in_parallel, in_threads
+from s4mi.data.sketch_table import PIXELS, Sketch, Sketches, unfilled
 from s4mi.data.thumbnails import THUMBNAIL_SIZE, Thumbnails, normalised, thumbnail
 from s4mi.errors import S4miError
-
-PIXELS = THUMBNAIL_SIZE**2
-PAIRS_AT_A_TIME = 4096
-
-Sketch = tuple[NDArray[np.int8], float, float, float]
-"""(1024,) rounded values, their scale, the error of the rounding, and the sum of squares before normalisation."""
-
-
-@dataclass(frozen=True)
-class Sketches:
-    """Sketches of the images `numbers` (ascending): (U, 1024) int8 values, and (U,) scales, errors and squares."""
-
-    numbers: NDArray[np.int64]
-    values: NDArray[np.int8]
-    scales: NDArray[np.float64]
-    errors: NDArray[np.float64]
-    squares: NDArray[np.float64]
-
-    def may_correlate(self, pairs: NDArray[np.int64], least: float) -> NDArray[np.bool_]:
-        """(P,) whether the correlation of (P, 2) images may be at least `least`, or one of them has no structure."""
-        places = np.searchsorted(self.numbers, pairs)
-        starts = range(0, len(pairs), PAIRS_AT_A_TIME)
-
-        def of_portion(portion: int) -> NDArray[np.bool_]:
-            one, other = places[starts[portion] : starts[portion] + PAIRS_AT_A_TIME].T
-            product = np.einsum(
-                "pi,pi->p", self.values[one].astype(np.float32), self.values[other].astype(np.float32)
-            ).astype(np.float64)
-            e, f = self.errors[one], self.errors[other]
-            with np.errstate(invalid="ignore"):
-                bound = product / (self.scales[one] * self.scales[other]) + e * (1 + f) + f * (1 + e) + e * f
-            # The scale of an image without structure says nothing; such pairs are compared pixel by pixel.
-            return np.asarray((bound >= least) | np.isnan(bound) | (self.squares[one] * self.squares[other] < 1))
-
-        found = list(in_threads(of_portion, len(starts)))
-        return np.concatenate(found) if found else np.zeros(0, dtype=np.bool_)
 
 
 def sketch(small: Pixels) -> Sketch:
@@ -69,30 +32,34 @@ def sketch(small: Pixels) -> Sketch:
 
 
 def sketches_of(thumbnails: Thumbnails, numbers: Sequence[int]) -> Sketches:
-    """Return the sketches of some images, read by all cores unless their thumbnails are kept.
+    """Return the sketches of some images, read by all cores unless their thumbnails are kept, or they are at hand.
 
-    An image that cannot be read has an infinite error, so that it is left to whoever reads it next.
+    An image that cannot be read stays unfilled, so that it is left to whoever reads it next.
     """
+    if thumbnails.sketches is not None:
+        return thumbnails.sketches
     ordered = np.unique(np.asarray(numbers, dtype=np.int64))
-    values = np.zeros((len(ordered), PIXELS), dtype=np.int8)
-    rest = np.ones((3, len(ordered)))
+    places = np.full(len(thumbnails), -1, dtype=np.int64)
+    places[ordered] = np.arange(len(ordered))
+    sketches = unfilled(len(ordered), places)
     files = {place: file for place, n in enumerate(ordered.tolist()) if (file := thumbnails.file(n)) is not None}
     kept = [place for place in range(len(ordered)) if place not in files]
 
     def of_kept(number: int) -> Sketch:
         return sketch(thumbnails.pixels(int(ordered[kept[number]])))
 
-    for places, found in (
+    for chosen, found in (
         (list(files), in_parallel(_of_file, list(files.values()))), (kept, in_threads(of_kept, len(kept))),
     ):  # fmt: skip
-        for place, one in zip(places, found, strict=True):
-            values[place], rest[:, place] = one[0], one[1:]
-    return Sketches(ordered, values, rest[0], rest[1], rest[2])
+        for place, one in zip(chosen, found, strict=True):
+            if one is not None:
+                sketches.put(place, one)
+    return sketches
 
 
-def _of_file(file: tuple[Path, Intensity]) -> Sketch:
+def _of_file(file: tuple[Path, Intensity]) -> Sketch | None:
     path, intensity = file
     try:
         return sketch(thumbnail(read_for(path, intensity, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))))
     except S4miError:
-        return np.zeros(PIXELS, dtype=np.int8), 1.0, np.inf, 1.0
+        return None

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Intensity, Pixels
+from s4mi.data.sketch_table import Sketches
 
 THUMBNAIL_SIZE = 32
 """Side of a thumbnail in pixels."""
@@ -63,6 +64,7 @@ class Thumbnails:
         hashes, colours, signatures: (N,) uint64, (N, 3) float32 and (N, 16) uint8.
         pixels: returns the (32, 32, 3) thumbnail of an image.
         file: returns the file that another process can read the thumbnail of an image from; None: it is at hand.
+        sketches: of all images, if they were made on the way.
     """
 
     hashes: NDArray[np.uint64]
@@ -70,6 +72,7 @@ class Thumbnails:
     signatures: NDArray[np.uint8]
     pixels: Callable[[int], Pixels]
     file: Callable[[int], ImageFile | None] = lambda _: None
+    sketches: Sketches | None = None
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -79,7 +82,7 @@ class Thumbnails:
         chosen = np.asarray(numbers, dtype=np.int64)
         return Thumbnails(
             self.hashes[chosen], self.colours[chosen], self.signatures[chosen], lambda n: self.pixels(int(chosen[n])),
-            lambda n: self.file(int(chosen[n])),
+            lambda n: self.file(int(chosen[n])), None if self.sketches is None else self.sketches.take(chosen),
         )  # fmt: skip
 
     def followed_by(self, other: "Thumbnails") -> "Thumbnails":

@@ -13,10 +13,11 @@ from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.loading.mask_shares import SHARES_NAME, MaskShares, forget_mask_shares
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import foreground_share, read_mask
+from s4mi.data.spec import MaskKey
 from s4mi.recipes import split
 from s4mi.recipes.split import split_dataset
 
-VALUES = {0: "background", 255: "lesion"}
+VALUES: dict[MaskKey, str] = {0: "background", 255: "lesion"}
 MASKS, DIGESTS = [Path("a.png"), Path("b.png"), Path("c.png")], ["aa" * 16, "bb" * 16, "cc" * 16]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from s4mi.data.banded_page import read_for
 from s4mi.data.checks.looks import MaskLook, look_at, look_at_mask
+from s4mi.data.duplicates import NORMALISED_IMAGES
 from s4mi.data.files import read_header, suffix_of
 from s4mi.data.formats import dicom
 from s4mi.data.formats.frame import Header, ImageError
@@ -20,6 +21,8 @@ from s4mi.data.loading.thumbnail_store import ThumbnailKeeper
 from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import in_parallel
 from s4mi.data.row import Row
+from s4mi.data.sketch_table import Sketch, unfilled
+from s4mi.data.sketches import sketch
 from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
 from s4mi.data.thumbnails import THUMBNAIL_SIZE, Description, Thumbnails, describe, is_kept, kept_or_read, thumbnails_of
 from s4mi.records import IGNORE
@@ -31,6 +34,8 @@ RowLocator = Callable[[Row], tuple[str, int | None]]
 
 MAX_CONSTANT_RANGE = 2
 """An image whose grey levels differ by at most this is considered constant."""
+MOST_SKETCHES = 500_000
+"""Of so many images sketches are made on the way, at a KiB each; of more, only of those that look like another."""
 UNREADABLE = Description(0, (0.0, 0.0, 0.0))
 """Stands for images that cannot be read, which are not compared."""
 
@@ -97,7 +102,9 @@ def scan_dataset(
     Args:
         cache: folder of caches, where hashes and thumbnails are kept for other commands; None: nowhere.
     """
-    work = partial(_scan_row, root=root, locate=locate, encoding=encoding)
+    sketched = NORMALISED_IMAGES < len(rows) <= MOST_SKETCHES
+    sketches = unfilled(len(rows), np.arange(len(rows))) if sketched else None
+    work = partial(_scan_row, root=root, locate=locate, encoding=encoding, sketched=sketched)
     scans: list[RowScan] = []
     descriptions: list[Description] = []
     kept: dict[int, Pixels] = {}
@@ -110,6 +117,8 @@ def scan_dataset(
             keeper.add(rows[number].image, one.stamp, digest, found=one.description, small=one.thumbnail)
         elif one.thumbnail is not None:
             kept[number] = one.thumbnail
+        if sketches is not None and one.sketch is not None:
+            sketches.put(number, one.sketch)
         mask = rows[number].mask
         if keeper is not None and one.mask is not None and mask is not None:
             keeper.add_mask(mask, *one.mask)
@@ -117,12 +126,13 @@ def scan_dataset(
         keeper.flush()
         digests = [(one.digest or bytes(DIGEST_BYTES)).hex() for one in scans]
         images = [row.image for row in rows]
-        return DatasetScan(tuple(scans), keeper.thumbnails(images, digests, descriptions), encoding)
+        thumbnails = replace(keeper.thumbnails(images, digests, descriptions), sketches=sketches)
+        return DatasetScan(tuple(scans), thumbnails, encoding)
     pixels = kept_or_read(kept, partial(_shrunk, rows, encoding.intensity))
     thumbnails = thumbnails_of(
         descriptions, pixels, lambda n: None if n in kept else (rows[n].image, encoding.intensity)
     )
-    return DatasetScan(tuple(scans), thumbnails, encoding)
+    return DatasetScan(tuple(scans), replace(thumbnails, sketches=sketches), encoding)
 
 
 def _shrunk(rows: Sequence[Row], intensity: Intensity, number: int) -> Pixels:
@@ -137,6 +147,7 @@ class _Scanned:
         description, thumbnail: of the image, as far as it can be read and the thumbnail is kept.
         stamp: that of the image file before it was read.
         mask: stamp and hash of the mask file, and its share of foreground.
+        sketch: of the thumbnail, if it is wanted.
     """
 
     scan: RowScan
@@ -144,9 +155,10 @@ class _Scanned:
     thumbnail: Pixels | None
     stamp: str = ""
     mask: tuple[str, str, float] | None = None
+    sketch: Sketch | None = None
 
 
-def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncoding) -> _Scanned:
+def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncoding, sketched: bool = False) -> _Scanned:
     findings: list[Finding] = []
 
     def report(code: str, message: str, severity: Severity = "error") -> None:
@@ -154,12 +166,13 @@ def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncodin
         lines = () if line is None else (line,)
         findings.append(Finding(code=code, severity=severity, file=file, line=line, message=message, rows=lines))
 
-    scan, small, description, stamp = RowScan(row), None, None, ""
+    scan, small, description, stamp, drawn = RowScan(row), None, None, "", None
     name = f"image {relative_name(row.image, root)!r}"
     try:
         stamp = stamp_of(row.image) if row.image.exists() else ""
         look = look_at(row.image, encoding.intensity)
         description = describe(look.thumbnail)
+        drawn = sketch(look.thumbnail) if sketched else None
         small = look.thumbnail if is_kept(row.image.stat().st_size) else None
         digest = digest_of(row.image)
         scan = replace(scan, size=look.size, header=read_header(row.image), grey=look.grey, digest=digest)
@@ -179,7 +192,7 @@ def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncodin
         scan = replace(scan, pixels=counts, mask_turned=None if counts is None else read_header(row.mask).turned)
         if counts is not None:
             kept_mask = mask_stamp, digest_of(row.mask).hex(), sum(counts[1:]) / max(1, sum(counts))
-    return _Scanned(replace(scan, findings=tuple(findings)), description, small, stamp, kept_mask)
+    return _Scanned(replace(scan, findings=tuple(findings)), description, small, stamp, kept_mask, drawn)
 
 
 def _with_dicom(scan: RowScan) -> RowScan:

@@ -74,6 +74,7 @@ class BaseVersion:
     foreground: Sequence[float] | None = None
 
 
+@no_cyclic_garbage()
 def make_split(
     manifest: Manifest,
     kind: TaskKind,
@@ -206,8 +207,7 @@ def _with_val(
 
 def _draw(manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod) -> dict[Part, tuple[int, ...]]:
     """Divide the annotated groups; groups without any annotation go to train, as they cannot be scored."""
-    with no_cyclic_garbage():
-        groups = group_rows(manifest, range(len(manifest.rows)))
+    groups = group_rows(manifest, range(len(manifest.rows)))
     missing = sums_of(groups, strata[:, -1:])[:, 0].tolist()
     unannotated = [group for group, count in zip(groups, missing, strict=True) if count == len(group)]
     annotated = [group for group, count in zip(groups, missing, strict=True) if count < len(group)]
