@@ -60,7 +60,7 @@ def train(method: SemiSupervised, *, steps: int) -> list[dict[str, Tensor]]:
         state = TrainState(step=step, per_epoch=steps, total=steps)
         method.before_step(state)
         optimizer.zero_grad(set_to_none=True)
-        method.loss(given).total.backward()
+        torch.autograd.backward(method.loss(given).total)
         method.after_backward(state)
         optimizer.step()
         method.after_step(TrainState(step=step + 1, per_epoch=steps, total=steps))

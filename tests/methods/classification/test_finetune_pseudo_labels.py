@@ -53,7 +53,7 @@ def test_the_frozen_teacher_is_a_logistic_regression_on_the_features_of_the_untr
     features = features[:, features.std(axis=0) > 1e-6]
     scaled = (features - features.mean(axis=0)) / (features.std(axis=0) * np.sqrt(width))
     expected = LogisticRegression(C=1 / STRENGTH, tol=1e-10, max_iter=10_000).fit(scaled, [0, 1, 2])
-    probabilities = method._taught(given.images).softmax(dim=1).numpy()
+    probabilities = method.teacher(given.images).softmax(dim=1).numpy()
     np.testing.assert_allclose(probabilities, expected.predict_proba(scaled), atol=1e-3)
     assert bool((method.thresholds > 1).all())  # nothing can be held out to judge it
 
@@ -66,10 +66,10 @@ def test_a_teacher_that_separates_held_out_images_labels_the_others() -> None:
     given = Batch(images, torch.arange(36), labels=labels, unlabelled=torch.cat([images[:12], images[:12]]))
     method.before_epoch([given])
     assert bool((method.thresholds == 0).all())  # all predictions are kept
-    assert torch.equal(method._taught(images[:12]).argmax(dim=1), labels[:12])
-    before = method.teacher["head"].weight.clone()
+    assert torch.equal(method.teacher(images[:12]).argmax(dim=1), labels[:12])
+    before = method.teacher.head.weight.clone()
     method.before_epoch([batch(torch.arange(3))])
-    assert torch.equal(method.teacher["head"].weight, before)  # it is fitted once
+    assert torch.equal(method.teacher.head.weight, before)  # it is fitted once
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.25])
@@ -81,7 +81,7 @@ def test_the_loss_of_classes_is_that_of_sure_predictions_over_all_images(weight:
     losses = method.loss(given)
     weak, strong = given.known_unlabelled.chunk(2)
     with torch.no_grad():
-        q = method._taught(weak).softmax(dim=1)
+        q = method.teacher(weak).softmax(dim=1)
         z, z_s = method.logits(given.images), method.logits(strong)
         terms = [
             -z_s[number].log_softmax(dim=0)[row.argmax()] if row.max() >= method.thresholds[row.argmax()] else 0.0
@@ -95,14 +95,14 @@ def test_the_loss_of_classes_is_that_of_sure_predictions_over_all_images(weight:
 def test_the_loss_of_several_labels_is_that_of_sure_positives_and_negatives() -> None:
     method = built("multilabel", teacher="network").eval()
     with torch.no_grad():
-        method.teacher["head"].bias.copy_(torch.tensor([2.0, -2.0, 0.0]))
+        method.teacher.head.bias.copy_(torch.tensor([2.0, -2.0, 0.0]))
     given = batch(torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, torch.nan]]))
     method.thresholds.copy_(torch.tensor([[0.9, 0.6], [0.6, 0.9], [0.99, 0.99]]))
     method.before_step(state(1, 10))
     losses = method.loss(given)
     weak, strong = given.known_unlabelled.chunk(2)
     with torch.no_grad():
-        q, z_s = method._taught(weak).sigmoid(), method.logits(strong)
+        q, z_s = method.teacher(weak).sigmoid(), method.logits(strong)
     total, count = 0.0, 0
     for image in range(len(q)):
         for k in range(CLASSES):
@@ -130,9 +130,9 @@ def test_the_network_teaches_itself_from_the_second_round_on() -> None:
     assert all(torch.equal(tensor, first[name]) for name, tensor in method.teacher.state_dict().items())
     method.after_step(state(5, 10))
     method.before_epoch(given)
-    assert torch.equal(method.teacher["head"].weight, method.head.weight)
+    assert torch.equal(method.teacher.head.weight, method.head.weight)
     weak = torch.cat([each.known_unlabelled.chunk(2)[0] for each in given])
-    p, predicted = method._taught(weak).softmax(dim=1).max(dim=1)
+    p, predicted = method.teacher(weak).softmax(dim=1).max(dim=1)
     kept = p >= method.thresholds[predicted]
     for k in range(CLASSES):  # half of the predictions of each class, rounded up
         assert int(kept[predicted == k].sum()) == -(-int((predicted == k).sum()) // 2)

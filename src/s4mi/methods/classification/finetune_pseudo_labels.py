@@ -55,6 +55,28 @@ log = logging.getLogger("s4mi")
 
 
 @final
+class Teacher(nn.Module):
+    """A copy of a network that is not trained: (U, 3, H, W) → (U, K) logits, always in evaluation mode."""
+
+    def __init__(self, backbone: Backbone, head: nn.Linear) -> None:
+        super().__init__()
+        self.backbone, self.head = copy.deepcopy(backbone), copy.deepcopy(head)
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """(U, 3, H, W) → (U, D)."""
+        self.eval()
+        features: Tensor = self.backbone(images)
+        return features.float()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        z: Tensor = self.head(self.features(images))
+        return z.float()
+
+
+@final
 class FinetunePseudoLabels(Classifier):
     """A backbone with a linear head, and the teacher that labels further images; both are in checkpoints."""
 
@@ -73,8 +95,7 @@ class FinetunePseudoLabels(Classifier):
         self.backbone = Backbone(config.backbone, image_size=task.image_size, weights=weights)
         self.tuning = EncoderTuning(self.backbone, config, name=config.backbone, image_size=task.image_size)
         self.head = nn.Linear(self.backbone.features, self.classes)
-        self.teacher = nn.ModuleDict({"backbone": copy.deepcopy(self.backbone), "head": copy.deepcopy(self.head)})
-        self.teacher.requires_grad_(False)
+        self.teacher = Teacher(self.backbone, self.head)
         shape = (self.classes, 2) if self.multilabel else (self.classes,)
         self.register_buffer("thresholds", torch.full(shape, NEVER))
         self.register_buffer("progress", torch.zeros(()))
@@ -96,8 +117,8 @@ class FinetunePseudoLabels(Classifier):
         due = min(int(float(self.progress) * self.config.rounds + 1e-6), self.config.rounds - 1)
         if due > int(self.round):
             self.round.fill_(due)
-            self.teacher["backbone"].load_state_dict(self.backbone.state_dict())
-            self.teacher["head"].load_state_dict(self.head.state_dict())
+            self.teacher.backbone.load_state_dict(self.backbone.state_dict())
+            self.teacher.head.load_state_dict(self.head.state_dict())
             self.thresholds.copy_(self._thresholds_of_round(batches))
 
     def before_step(self, state: TrainState) -> None:
@@ -121,7 +142,7 @@ class FinetunePseudoLabels(Classifier):
         y = batch.known_labels
         w, s = batch.known_unlabelled.chunk(2)
         z, z_s = self.logits(torch.cat([batch.images, s])).tensor_split([len(y)])
-        labels = kept_labels(self._taught(w), self.thresholds, multilabel=self.multilabel)
+        labels = kept_labels(self.teacher(w), self.thresholds, multilabel=self.multilabel)
         known = labels != IGNORE
         if self.multilabel:
             supervised = multilabel_cross_entropy(z, y, self.weight)
@@ -132,20 +153,12 @@ class FinetunePseudoLabels(Classifier):
             supervised=supervised, pseudo_label=self._strength * pseudo * mean_over_images(known.to(pseudo.dtype))
         )
 
-    @torch.no_grad()
-    def _taught(self, images: Tensor) -> Tensor:
-        """(U, 3, H, W) → (U, K) logits of the teacher in evaluation mode."""
-        self.teacher.eval()
-        z: Tensor = self.teacher["head"](self.teacher["backbone"](images))
-        return z.float()
-
-    @torch.no_grad()
     def _thresholds_of_round(self, batches: Batches) -> Tensor:
         """Thresholds for the teacher's predictions on an epoch of images without labels."""
         if self.config.keep is None:
             return torch.full_like(self.thresholds, self.config.confidence)
         weak = [batch.known_unlabelled.chunk(2)[0] for batch in batches]
-        z = torch.cat([from_all_processes(self._taught(images)) for images in weak])
+        z = torch.cat([from_all_processes(self.teacher(images)) for images in weak])
         return balanced_thresholds(z, multilabel=self.multilabel, keep=self.config.keep)
 
     def _fit_teacher(self, batches: Batches) -> None:
@@ -175,22 +188,20 @@ class FinetunePseudoLabels(Classifier):
             self.thresholds.fill_(2 * NEVER)
         fit = problem.fit(strength)
         weight = torch.from_numpy(fit.weight * scale)
-        self.teacher["head"].weight.copy_(weight)
-        self.teacher["head"].bias.copy_(torch.from_numpy(fit.bias - fit.weight @ (mean * scale)))
-        for tensor in (*self.teacher["head"].parameters(), self.thresholds):
+        self.teacher.head.weight.copy_(weight)
+        self.teacher.head.bias.copy_(torch.from_numpy(fit.bias - fit.weight @ (mean * scale)))
+        for tensor in (*self.teacher.head.parameters(), self.thresholds):
             tensor.copy_(from_first_process(tensor))
 
-    @torch.no_grad()
     def _labelled(self, batches: Batches) -> tuple[Floats, Floats, Floats]:
         """Rows (N,), features (N, D) and labels (N,) or (N, K) of at most `MOST_VIEWS` views of labelled images."""
-        self.teacher.eval()
         parts: list[list[Tensor]] = []
         for batch in batches:
             y = batch.known_labels
-            features = self.teacher["backbone"](batch.images).float()
+            features = self.teacher.features(batch.images)
             rows = batch.rows[: len(y)].to(y.device)
             parts.append([from_all_processes(each) for each in (rows, features, y)])
             if sum(len(part[0]) for part in parts) >= MOST_VIEWS:
                 break
-        rows, features, labels = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
-        return rows, features.astype(np.float64), labels
+        rows, features, labels = (torch.cat(each).cpu() for each in zip(*parts, strict=True))
+        return rows.numpy(), features.double().numpy(), labels.numpy()
