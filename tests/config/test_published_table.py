@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import constants
 
 from s4mi.config import published_table
-from s4mi.config.automatic import BEST
+from s4mi.config.best_networks import BEST
 from s4mi.config.published_table import TABLE, as_json, installed_versions, published
 from s4mi.config.weight_settings import network_identity
 from s4mi.nets import published_weights

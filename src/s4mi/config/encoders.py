@@ -8,7 +8,8 @@ import timm
 from torch import nn
 
 from s4mi.config.at_hand import at_hand
-from s4mi.config.automatic import BEST, folders
+from s4mi.config.automatic import folders
+from s4mi.config.best_networks import BEST
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.backbone import patch_size
 from s4mi.nets.initial_weights import NONE

@@ -49,7 +49,7 @@ def installed_versions() -> dict[str, str]:
 
 def as_json() -> str:
     """The table, as `published_table.json` has it, of the installed versions."""
-    from s4mi.config.automatic import BEST
+    from s4mi.config.best_networks import BEST
     from s4mi.config.weight_settings import network_identity
     from s4mi.nets.backbone import TINY
     from s4mi.nets.published_weights import published as asked
