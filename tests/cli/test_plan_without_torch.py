@@ -1,5 +1,6 @@
 """A study is planned, its data sets are checked and its questions are answered without torch."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +30,12 @@ assert not {HEAVY} & set(sys.modules), {HEAVY} & set(sys.modules)
 """
 
 
-def outcome(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+def outcome(code: str, *arguments: object, caches: Path) -> subprocess.CompletedProcess[str]:
+    """Run code where no weights are at hand; such files would be read with torch."""
     words = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "S4MI_WEIGHTS"}
+    environment |= {"TORCH_HOME": str(caches), "HF_HOME": str(caches), "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_planning_a_study_imports_no_torch(lesions: Path, tmp_path: Path) -> None:
@@ -47,17 +51,18 @@ def test_planning_a_study_imports_no_torch(lesions: Path, tmp_path: Path) -> Non
             {"name": "frozen", "method": {"name": "frozen", "join": []}, "pretraining": "dino",
              "backbones": ["tiny_resnet"]},
             {"name": "dedl", "method": "dedl"},
+            {"name": "best", "method": {"name": "frozen", "backbone": "auto", "weights": "auto"}},
         ],
     }  # fmt: skip
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
-    done = outcome(PLAN, tmp_path / "study.yaml")
+    done = outcome(PLAN, tmp_path / "study.yaml", caches=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "18 runs" in done.stdout
+    assert "22 runs" in done.stdout
     assert "smallest difference" in done.stdout
 
 
-def test_the_settings_of_all_methods_and_of_a_run_import_no_torch() -> None:
-    done = outcome(SETTINGS)
+def test_the_settings_of_all_methods_and_of_a_run_import_no_torch(tmp_path: Path) -> None:
+    done = outcome(SETTINGS, caches=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

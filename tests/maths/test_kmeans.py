@@ -22,7 +22,7 @@ from s4mi.maths.mini_batch_kmeans import MiniBatchKMeans
 faiss.omp_set_num_threads(1)
 
 both = pytest.mark.parametrize("cosine", [True, False])
-few = settings(deadline=None, max_examples=20)
+few = settings(deadline=None, max_examples=40)
 
 
 @pytest.fixture(autouse=True, scope="module", params=["synchronising", "not synchronising"])

@@ -1,4 +1,4 @@
-"""Networks from which `auto` chooses."""
+"""The networks that `auto` chooses from."""
 
 from s4mi.contract import NetworkKind
 
