@@ -7,8 +7,8 @@
     mixed               bfloat16 where it changes the features little (`lowered`)
 
 Measured with one thread on a processor with AVX-512 BF16 at 224 pixels, the network alone: ViT-S 1.2 to 1.3 times as
-fast as timm's in float32, 1.7 times mixed and 2.1 times in bfloat16, ResNet-50 1.4 to 1.5, 2.4 and 3 times
-(docs/decisions/0028, 0029).
+fast as timm's in float32, 1.5 to 1.7 times mixed and 1.9 to 2.1 times in bfloat16, ResNet-50 1.3 to 1.5, 1.9 to 2.4
+and 2.5 to 3.2 times (docs/decisions/0028, 0029).
 """
 
 import copy
