@@ -178,8 +178,8 @@ def _compare(sides: Sides, rounds: int) -> Iterator[tuple[Pair, str]]:
         title = f"features of files, {sides.name}, {word}"
         yield Pair(title, "timm, DataLoader", "images/s", speed[word], speed["peer"], number), line
         title = f"the same in images per second of processor time, {sides.name}, {word}"
-        taken = (tuple(processor[side][1:]) for side in (word, "peer"))  # without the warm-up
-        yield Pair(title, "timm, DataLoader", "images/s", *taken), line
+        ours, theirs = (tuple(processor[side][1:]) for side in (word, "peer"))  # without the warm-up
+        yield Pair(title, "timm, DataLoader", "images/s", ours, theirs), line
         title = f"the network alone, processor time, {sides.name}, {word}"
         yield Pair(title, "timm, eager, float32", "images/s", alone[word], alone["peer"]), line
 
