@@ -6,9 +6,9 @@
 # run lengths, which count pixels from the upper left corner with 32 bits. Of a slide of more than 2³² pixels (65 536 ×
 # 65 536) the count starts again from 0, so positions fold: a nucleus on the right has its box on the left, and two
 # nuclei of which one lies tens of thousands of pixels from the other, right and down, are the same pixels with an
-# intersection over union of 1. Areas stay right, nothing is raised. An evaluation matches detections with truth of
-# elsewhere; `loadRes` writes the wrong boxes into results of polygons. Sizes and coordinates of single tiles are the
-# remedy.
+# intersection over union of 1. Areas stay right, nothing is raised. An evaluation then matches detections with truth of
+# elsewhere, and boxes derived from run lengths, as by `loadRes`, are those of elsewhere. Sizes and coordinates of
+# single tiles are the remedy.
 #
 # Seen, squares of 20 pixels at (100, 100), (43049, 67396) and (79000, 99000):
 #   100 000 high, 40 000 wide   boxes as given (of the two that lie in it)
