@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4mi.data.annotations.coco import read_coco, write_coco
+from s4mi.data.annotations.coco import _regions, read_coco, write_coco
 from s4mi.data.annotations.contours import components_of, fill, pixel_edges, through_centres
+from s4mi.data.annotations.json_fields import FieldError
 from s4mi.data.annotations.label_studio_rle import decode_brush, encode_brush
 from s4mi.data.annotations.types import PreAnnotation
 
@@ -216,3 +217,8 @@ def test_silent_annotation_9_polygons_of_earlier_versions_keep_their_line(seed: 
     contents = {"images": [{"id": 1, "height": 31, "width": 42}], "categories": [{"id": 1, "name": "spot"}],
                 "annotations": regions}  # fmt: skip
     assert np.array_equal(coco_union(contents, mask.shape), expected)
+
+
+def test_a_polygon_in_an_image_beyond_what_coco_counts_is_refused_before_anything_is_drawn() -> None:
+    with pytest.raises(FieldError, match="a.json: polygon in an image of 70000 × 70000 pixels, of which COCO counts"):
+        list(_regions([[0.0, 0.0, 4.0, 0.0, 4.0, 4.0]], "lesion", (70_000, 70_000), location="a.json"))

@@ -21,6 +21,8 @@ from s4mi.records import write_text_atomically
 
 PROPOSED = "proposed by s4mi suggest; nobody has corrected it yet"  # in files on disk, so it must not change
 
+MOST_PIXELS = 1 << 32
+"""pycocotools 2.0 counts pixels in 32 bits, and folds a larger image onto itself."""
 _OF_THE_SHAPE = ("occluded", "rotation", "track_id", "keyframe", "is_crowd", "score")
 """Attributes that CVAT writes for each shape by itself."""
 
@@ -129,6 +131,11 @@ def _region_fields(proposal: PreAnnotation, *, rle: bool) -> Iterator[tuple[str,
 
 def _regions(shape: Any, name: str, size: tuple[int, int], *, location: str) -> Iterator[AnnotatedRegion]:
     if isinstance(shape, list):
+        if size[0] * size[1] > MOST_PIXELS:
+            raise FieldError(
+                f"{location}: polygon in an image of {size[1]} × {size[0]} pixels, of which COCO counts 2³² at most; "
+                "annotate parts of the image"
+            )
         for polygon in shape:
             if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
                 raise FieldError(f"{location}: not a polygon of at least three corners; draw it again")
