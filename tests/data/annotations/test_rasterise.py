@@ -220,5 +220,5 @@ def test_silent_annotation_9_polygons_of_earlier_versions_keep_their_line(seed: 
 
 
 def test_a_polygon_in_an_image_beyond_what_coco_counts_is_refused_before_anything_is_drawn() -> None:
-    with pytest.raises(FieldError, match="a.json: polygon in an image of 70000 × 70000 pixels, of which COCO counts"):
+    with pytest.raises(FieldError, match=r"a\.json: polygon in an image of 70000 × 70000 pixels, of which COCO counts"):
         list(_regions([[0.0, 0.0, 4.0, 0.0, 4.0, 4.0]], "lesion", (70_000, 70_000), location="a.json"))
