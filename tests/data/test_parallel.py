@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s4mi.data.parallel import MAX_PENDING, in_parallel, in_threads
+from s4mi.data.parallel import MAX_PENDING, end_processes, in_parallel, in_threads
 
 
 def doubled(number: int) -> int:
@@ -80,3 +80,13 @@ def test_threads_share_memory_and_only_a_bounded_number_is_pending() -> None:
     assert len(seen) <= MAX_PENDING + 1
     assert list(results) == list(range(1, 5000))
     assert sorted(seen) == list(range(5000))
+
+
+def test_processes_end_when_they_are_told_to_and_others_start_for_later_work() -> None:
+    before = set(in_parallel(process, range(64), thread_limit=0, batch_size=1))
+    end_processes()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in before if pid != os.getpid())
+    after = set(in_parallel(process, range(64), thread_limit=0, batch_size=1))
+    assert not before & after
+    end_processes()
+    end_processes()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from s4mi.data import sketch_table
+from s4mi.data import duplicates, sketch_table
 from s4mi.data.duplicates import MIN_CORRELATION, correlation
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.sketches import sketch, sketches_of
@@ -104,3 +104,16 @@ def test_the_error_of_a_sketch_is_that_of_its_rounding() -> None:
     unit /= np.linalg.norm(unit)
     assert np.isclose(error, np.linalg.norm(unit - values / scale))
     assert error < 0.02
+
+
+def test_released_sketches_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "NORMALISED_IMAGES", 1)
+    images = in_memory(np.stack([*LESIONS, *LESIONS[:4]]))
+    with_sketches = replace(images, sketches=sketches_of(images, range(len(images))))
+    assert with_sketches.sketches is not None
+    expected = duplicates.near_duplicates(images)
+    assert len(expected) >= 4
+    assert duplicates.near_duplicates(with_sketches) == expected
+    assert not with_sketches.sketches.at_hand
+    assert with_sketches.sketches.values.size == 0
+    assert duplicates.near_duplicates(with_sketches) == expected

@@ -93,7 +93,9 @@ def judged_pairs(
     candidates = candidate_pairs(thumbnails, wanted, limited)
     images = np.unique(candidates)
     if len(images) > NORMALISED_IMAGES:
-        candidates = candidates[sketches_of(thumbnails, images.tolist()).may_correlate(candidates, MIN_CORRELATION)]
+        sketches = sketches_of(thumbnails, images.tolist())
+        candidates = candidates[sketches.may_correlate(candidates, MIN_CORRELATION)]
+        sketches.release()
     similar = _similar(thumbnails, candidates)
     most = max(ALWAYS_LOOKED_AT, LOOKED_AT_PER_IMAGE * len(thumbnails))
     if len(similar) > most:

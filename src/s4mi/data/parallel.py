@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
 
 THREAD_LIMIT = 256
 """Up to this many items are processed in threads, which start at once. More are processed in processes (joblib's loky),
@@ -52,6 +53,13 @@ def in_parallel(
         with warnings.catch_warnings():  # joblib warns about unfinished work when the generator is closed early
             warnings.simplefilter("ignore")
             results.close()
+
+
+def end_processes() -> None:
+    """End the processes of `in_parallel`, which otherwise wait for more work with their memory, for five minutes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        get_reusable_executor(reuse=True).shutdown()
 
 
 def in_threads(work: Callable[[int], T], count: int) -> Iterator[T]:

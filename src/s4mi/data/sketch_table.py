@@ -37,6 +37,15 @@ class Sketches:
         """Fill in a sketch."""
         self.values[place], self.scales[place], self.errors[place], self.squares[place] = one
 
+    def release(self) -> None:
+        """Give the memory of the values back, a KiB for each image; they are no longer `at_hand`."""
+        self.values.resize((0, PIXELS), refcheck=False)  # whoever else holds this table cannot tell when it is used up
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether there are values."""
+        return len(self.values) == len(self.scales)
+
     def may_correlate(self, pairs: NDArray[np.int64], least: float) -> NDArray[np.bool_]:
         """(P,) whether the correlation of (P, 2) images may be at least `least`, or one of them has no structure."""
         places = self.places[pairs]

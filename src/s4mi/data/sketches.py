@@ -36,7 +36,7 @@ def sketches_of(thumbnails: Thumbnails, numbers: Sequence[int]) -> Sketches:
 
     An image that cannot be read stays unfilled, so that it is left to whoever reads it next.
     """
-    if thumbnails.sketches is not None:
+    if thumbnails.sketches is not None and thumbnails.sketches.at_hand:
         return thumbnails.sketches
     ordered = np.unique(np.asarray(numbers, dtype=np.int64))
     places = np.full(len(thumbnails), -1, dtype=np.int64)

@@ -19,7 +19,7 @@ from s4mi.data.images import image_size
 from s4mi.data.loading.file_hashes import DIGEST_BYTES, digest_of, stamp_of
 from s4mi.data.loading.thumbnail_store import ThumbnailKeeper
 from s4mi.data.mask_grid import affine_problem
-from s4mi.data.parallel import in_parallel
+from s4mi.data.parallel import THREAD_LIMIT, end_processes, in_parallel
 from s4mi.data.row import Row
 from s4mi.data.sketch_table import Sketch, unfilled
 from s4mi.data.sketches import sketch
@@ -122,6 +122,8 @@ def scan_dataset(
         mask = rows[number].mask
         if keeper is not None and one.mask is not None and mask is not None:
             keeper.add_mask(mask, *one.mask)
+    if len(rows) > THREAD_LIMIT:
+        end_processes()
     if keeper is not None:
         keeper.flush()
         digests = [(one.digest or bytes(DIGEST_BYTES)).hex() for one in scans]
