@@ -81,7 +81,10 @@ def fork_elsewhere(work: Callable[[], int], writing: int, *, home: Path | None =
         writing: where what it prints goes; closed in this process.
         home: its home folder.
     """
-    if threads := _busy_threads():
+    until = time.monotonic() + 5
+    while (threads := _busy_threads()) and time.monotonic() < until:
+        time.sleep(0.01)  # a thread that was joined is gone a moment later
+    if threads:
         raise AssertionError(f"threads in this process: {threads}; its forks would wait for locks that these hold")
     child = os.fork()
     if child:
