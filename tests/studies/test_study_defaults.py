@@ -17,7 +17,7 @@ from s4mi.studies import run_state
 from s4mi.studies.preflight import check_plan
 from s4mi.studies.run import run_study
 from s4mi.studies.run_id import run_identities
-from s4mi.studies.run_state import as_begun, defaults_of
+from s4mi.studies.run_state import as_begun, check_study_format, defaults_of
 from s4mi.studies.status import study_status
 from s4mi.training.prepare import prepare
 
@@ -194,3 +194,10 @@ def test_external_sets_are_for_the_arms_whose_task_they_have(
     with pytest.raises(S4miError, match=r"tests\.b: .*nowhere"):
         check_plan(planned(study(tests={"b": {"path": str(tmp_path / "nowhere")}})))
     assert run_state.older_defaults(tmp_path / "nowhere") == ""
+
+
+def test_a_study_file_that_is_nested_without_end_is_said_by_whoever_checks_it(tmp_path: Path) -> None:
+    (tmp_path / STUDY_NAME).write_text("[" * 100_000)
+    assert defaults_of(tmp_path) == run_state.DEFAULTS
+    with pytest.raises(S4miError, match=STUDY_NAME):
+        check_study_format(tmp_path)

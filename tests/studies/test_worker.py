@@ -10,9 +10,10 @@ import pytest
 import s4mi
 from conftest import TRANSFER
 from s4mi.config import RunConfig
+from s4mi.config.run import run_config_text
 from s4mi.studies import worker
 from s4mi.studies.worker import AttemptResult, Job, _one_line, attempt
-from s4mi.training.run_dir import only_process
+from s4mi.training.run_dir import RunDir, only_process
 
 PACKAGE = Path(s4mi.__file__).parent
 
@@ -48,6 +49,7 @@ def test_a_run_waits_for_a_process_that_is_about_to_end(
     thread.start()
     held.wait()
     job = Job(quick(lesions, TRANSFER, epochs=1), run)
+    RunDir(run).config_path.write_text(run_config_text(job.config), encoding="utf-8")  # as a study does
     monkeypatch.setattr(worker, "PATIENCE", 0.1)
     assert "another process is training this run" in attempt(job, lambda _: None).reason
     monkeypatch.setattr(worker, "PATIENCE", 30.0)

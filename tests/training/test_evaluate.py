@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from conftest import DEDL, TRANSFER
 from s4mi.config import RunConfig
@@ -107,3 +108,13 @@ def test_answers_to_test_images_give_the_recorded_scores(
         again = score_multiclass(probabilities, truth.argmax(dim=1), given.classes, majority=0)
         assert (given.decisions.argmax(axis=1) == given.probabilities.argmax(axis=1)).all()
     assert again.model_copy(update={"majority_f1_macro": test.majority_f1_macro}) == test
+
+
+def test_predictions_of_damaged_weights_are_no_scores(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+    train(quick(lesions, TRANSFER, epochs=1), tmp_path / "run")
+    best = tmp_path / "run" / "checkpoints" / "best.safetensors"
+    weights = load_file(best)
+    damaged = next(name for name in weights if name.startswith("head."))
+    save_file({**weights, damaged: torch.full_like(weights[damaged], torch.nan)}, best)
+    with pytest.raises(S4miError, match="predictions are not finite: the weights are damaged; train the run again"):
+        evaluate_run(tmp_path / "run", "test")

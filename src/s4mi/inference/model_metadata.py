@@ -40,7 +40,7 @@ class ImageInput(Frozen):
     image_size: int = Field(ge=1, le=16_384)
     resize_through: int | None = Field(ge=1, le=65_536)
     tile: int | None = Field(
-        ge=1, description="side of the square tiles that images are cut into first; null: whole images"
+        ge=1, le=65_536, description="side of the square tiles that images are cut into first; null: whole images"
     )
     resizing: str = RESIZING
     intensity: str = Field(description="rule that maps images of more than 8 bits to 0..255")

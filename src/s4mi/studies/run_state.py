@@ -165,7 +165,7 @@ def defaults_of(out: Path) -> int:
     Versions before the second defaults stored no number, and the first ones no file.
     """
     try:
-        return int(json.loads((out / STUDY_NAME).read_text(encoding="utf-8")).get("defaults", 1))
+        return int(load_json((out / STUDY_NAME).read_text(encoding="utf-8")).get("defaults", 1))
     except (FileNotFoundError, NotADirectoryError):
         begun = next((out / "runs").glob(f"*/{CONFIG_NAME}"), None) or next(out.glob(f"*/runs/*/{CONFIG_NAME}"), None)
         return DEFAULTS if begun is None else _defaults_of_run(begun.parent)

@@ -185,6 +185,8 @@ def _classification(
     ]
     row_of_tile, of_tiles = zip(*(pair for pairs in values_of_all(local) for pair in pairs), strict=True)
     predicted = _mean_over_tiles(torch.cat(of_tiles), torch.cat(row_of_tile), rows)
+    if not bool(predicted.isfinite().all()):
+        raise S4miError("predictions are not finite: the weights are damaged; train the run again in another folder")
     labels = prepared.truth(rows)
     decisions = predicted > THRESHOLD
     if not multilabel:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.loading.damaged_database import is_damaged
+from s4mi.records.plain import load_json
 
 log = logging.getLogger("s4mi.viewer")
 T = TypeVar("T")
@@ -169,11 +170,11 @@ def _unpacked(png: bytes | None) -> Pixels | None:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(map(str, json.loads(text)))
+    return tuple(map(str, load_json(text)))
 
 
 def _probabilities(text: str) -> dict[str, float]:
-    return {str(name): float(value) for name, value in dict(json.loads(text)).items()}
+    return {str(name): float(value) for name, value in dict(load_json(text)).items()}
 
 
 def _share(value: float | None) -> float | None:

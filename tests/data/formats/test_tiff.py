@@ -7,6 +7,7 @@ import tifffile
 from s4mi.data.files import read_frames, read_header
 from s4mi.data.formats import tiff
 from s4mi.data.formats.frame import ImageError
+from s4mi.data.formats.pixel_limit import check_pixels
 from s4mi.data.images import read_image
 from s4mi.data.masks import mask_file_values
 
@@ -85,3 +86,22 @@ def test_separate_planes_of_colour_are_put_together(tmp_path: Path) -> None:
     planes = np.stack([grey(dtype=np.uint8, seed=s) for s in range(3)])
     tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
     assert np.array_equal(read_image(tmp_path / "a.tif"), np.moveaxis(planes, 0, 2))
+
+
+def test_a_page_that_follows_itself_is_no_endless_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), dtype=np.uint8))
+    contents = bytearray(path.read_bytes())
+    first = int.from_bytes(contents[4:8], "little")
+    after = first + 2 + 12 * int.from_bytes(contents[first : first + 2], "little")
+    contents[after : after + 4] = first.to_bytes(4, "little")
+    path.write_bytes(contents)
+    for read in (read_header, lambda path: list(read_frames(path))):
+        with pytest.raises(ImageError, match="has pages that follow themselves; copy it again"):
+            read(path)
+
+
+def test_a_size_beyond_what_floats_hold_is_one_short_line() -> None:
+    with pytest.raises(ImageError, match=r"is 32×10\^308 = 10\^303 megapixels, more than the limit of") as caught:
+        check_pixels(32, 10**308)
+    assert len(str(caught.value)) < 200

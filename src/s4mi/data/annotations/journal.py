@@ -187,7 +187,7 @@ def decode(line: bytes) -> Entry | None:
         return None
     try:
         entry = json.loads(text.decode("utf-8", "surrogatepass"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
 

@@ -46,8 +46,8 @@ def check_pixels(height: int, width: int, *, in_bands: bool = False) -> None:
     if height * width > (most := max_pixels(in_bands=in_bands)):
         raise ImageError(
             "too-large",
-            f"is {height}×{width} = {height * width / 1e6:,.0f} megapixels, more than the limit of "
-            f"{most / 1e6:,.0f}; cut it into tiles, or raise the limit with {VARIABLE}",
+            f"is {_short(height)}×{_short(width)} = {_short(height * width // 10**6, ',')} megapixels, more than the "
+            f"limit of {most / 1e6:,.0f}; cut it into tiles, or raise the limit with {VARIABLE}",
         )
 
 
@@ -66,3 +66,8 @@ def check_volume(path: Path, shape: Sequence[int], itemsize: int, *, compressed:
         sizes = "×".join(map(str, shape))
         raise ImageError("undecodable", f"declares {sizes} voxels, but is too small for them; copy it again")
     check_pixels(*sorted(shape)[-2:] if len(shape) > 1 else (1, shape[0]))
+
+
+def _short(number: int, form: str = "d") -> str:
+    """A number as `format` writes it; one that only a damaged file has by its power of ten."""
+    return format(number, form) if number < 10**15 else f"10^{len(str(number)) - 1}"

@@ -135,7 +135,13 @@ def _coloured(frame: Frame, page: tifffile.TiffPage) -> Frame:
 
 def _pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     """List the full-size pages, without previews and the lower levels of a pyramid."""
-    pages = [page.aspage() for page in file.pages]
+    pages: list[tifffile.TiffPage] = []
+    begins: set[int] = set()
+    for page in file.pages:
+        if page.offset in begins:  # tifffile would go on for ever
+            raise ImageError("undecodable", "has pages that follow themselves; copy it again from its source")
+        begins.add(page.offset)
+        pages.append(page.aspage())
     return [page for page in pages if not page.is_reduced] or pages
 
 

@@ -1,7 +1,6 @@
 """A shard of stored features: one safetensors file, read memory-mapped, every image checked before it is used."""
 
 import hashlib
-import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
+
+from s4mi.records.plain import load_json
 
 ID_BYTES = 16
 IDS, CHECKSUM = "ids", "checksum"
@@ -90,7 +91,7 @@ def open_shard(path: Path) -> Shard:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= HEADER_LIMIT:
             raise ValueError("no header")
-        header = json.loads(file.read(length))
+        header = load_json(file.read(length))
         start, size = 8 + length, path.stat().st_size
         arrays: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]] = {}
         end = 0
