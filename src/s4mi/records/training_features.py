@@ -5,6 +5,7 @@
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,6 @@ def read_training_features(run: Path) -> TrainingFeatures | None:
             raise ValueError
     except FileNotFoundError:
         return None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise S4miError(f"{path}: not valid features of training images; remove it to predict without them") from error
     return TrainingFeatures(features, reach)

@@ -1,11 +1,11 @@
 """Extract the images inside larger files as 8-bit PNG: pages, frames, slices, members of archives.
 
 Images are converted to 0..255 by the intensity rule of the data set, with the same limits for all frames of a file, so
-that the slices of a volume are comparable. The values of masks are kept exactly. Images in a zip archive are copied
-byte by byte.
+that the slices of a volume are comparable. Masks keep their values exactly, images in a zip archive their bytes.
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -278,7 +278,7 @@ def _copy_members(batch: _Batch, codes: set[MaskKey], failed: dict[str, str]) ->
                 _write(target, archive.read(member))
                 if batch.mask:
                     codes.update(mask_file_values(target))
-            except (zipfile.BadZipFile, KeyError, ImageError) as error:
+            except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, KeyError, ImageError) as error:
                 failed[str(number)] = f"{member!r} in {batch.file.name!r}: {error}"
 
 
