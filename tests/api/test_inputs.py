@@ -51,6 +51,7 @@ def test_what_is_no_setting_is_one_line(wrong: Any) -> None:
 def test_paths_are_expanded_and_other_things_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert as_path("~/runs") == Path("/home/me/runs")
+    assert as_path("~.html") == Path("~.html"), "no user of that name"
     assert as_paths("a") == [Path("a")]
     assert as_paths(["a", Path("b")]) == [Path("a"), Path("b")]
     for wrong in (3, None):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from s4mi.errors import S4miError
+from s4mi.home import expanded
 
 StrPath = str | os.PathLike[str]
 """A path as a string, a `pathlib.Path`, or anything that stands for a folder, such as a `Dataset` or a `Run`."""
@@ -22,7 +23,7 @@ def as_path(given: StrPath) -> Path:
     """
     if not isinstance(given, str | os.PathLike):
         raise S4miError(f"expected a path, got {type(given).__name__} ({_short(given)})")
-    return Path(os.fspath(given)).expanduser()
+    return expanded(given)
 
 
 def as_paths(given: StrPath | Iterable[StrPath]) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from s4mi.cli.console import counted, print_facts, print_findings, print_line, progress_bar
+from s4mi.home import expanded
 
 if TYPE_CHECKING:
     from s4mi.data.sources.import_options import ImportOptions
@@ -166,7 +167,7 @@ class ImportSettings:
                 "--mask-value, --mask-threshold, --mask-nonzero: cannot be combined; use the one that fits the masks"
             )
         return DatasetNaming(
-            self.name or out.expanduser().resolve().name,
+            self.name or expanded(out).resolve().name,
             source=self.origin,
             licence=self.licence,
             foreground=self.mask_nonzero or self.foreground,

@@ -18,6 +18,7 @@ from s4mi.config.best_networks import BEST, WITHOUT_WEIGHTS
 from s4mi.config.choice import NOWHERE, AtHand, Choice, each_of, pairs_of, value_of
 from s4mi.config.weight_settings import network_identity
 from s4mi.contract import AUTO, MethodConfig, NetworkKind, PretrainedConfig
+from s4mi.home import expanded
 from s4mi.nets.initial_weights import ENCODERS, IMAGENET, NONE
 
 NOT_USED = "not used, as the run starts from method.pretrained"
@@ -74,7 +75,7 @@ def _best_weights(method: MethodConfig, network: str, name: str) -> AtHand:
 def _best_network(method: MethodConfig, kind: NetworkKind, asked: str, *, image_size: int) -> tuple[str, str]:
     """The first network of the list with the weights asked for, and why it, and not one before it, was taken."""
     if isinstance(method, PretrainedConfig) and method.pretrained is not None:
-        saved = sorted(method.pretrained.expanduser().glob(f"{ENCODERS}/*.safetensors"))
+        saved = sorted(expanded(method.pretrained).glob(f"{ENCODERS}/*.safetensors"))
         if len(saved) == 1:
             return saved[0].stem.replace("--", "/"), "the encoder of method.pretrained"
     if asked == NONE:
@@ -106,4 +107,4 @@ def _misfit(name: str, image_size: int) -> str:
 
 def folders() -> tuple[Path, ...]:
     """The folders of $S4MI_WEIGHTS."""
-    return tuple(Path(part).expanduser() for part in os.environ.get("S4MI_WEIGHTS", "").split(os.pathsep) if part)
+    return tuple(expanded(part) for part in os.environ.get("S4MI_WEIGHTS", "").split(os.pathsep) if part)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field
 
 from s4mi.config.sections import Section
+from s4mi.home import expanded
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """Names become file names and column titles."""
@@ -28,7 +29,7 @@ class ExternalTestConfig(Section):
 
     def absolute(self) -> Self:
         """Return the settings with an absolute path."""
-        return self.model_copy(update={"path": self.path.expanduser().absolute()})
+        return self.model_copy(update={"path": expanded(self.path).absolute()})
 
 
 def check_names(tests: dict[str, ExternalTestConfig]) -> dict[str, ExternalTestConfig]:

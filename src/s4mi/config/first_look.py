@@ -18,6 +18,7 @@ from s4mi.config.packaged_studies import study_path
 from s4mi.config.yaml_file import apply_overrides, read_settings
 from s4mi.data.spec import read_spec
 from s4mi.errors import S4miError
+from s4mi.home import expanded
 
 NAMES = "setting_names.json"
 STUDY = "study"
@@ -46,7 +47,7 @@ def look_at_run(path: Path, overrides: Sequence[str] = (), *, data: bool = True)
         raise S4miError(f"{path}: {unknown}")
     folder = contents["data"].get("path") if isinstance(contents.get("data"), dict) else None
     if data and isinstance(folder, str):
-        look_at_dataset(Path(folder).expanduser().absolute())
+        look_at_dataset(expanded(folder).absolute())
 
 
 def look_at_study(path: Path, overrides: Sequence[str] = ()) -> None:

@@ -25,6 +25,7 @@ from s4mi.contract import MethodConfig, PretrainedConfig, SemiSupervisedConfig
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError, nearest
+from s4mi.home import expanded
 from s4mi.records import SelectionRule, TaskKind, write_text_atomically
 from s4mi.settings.optim import OptimConfig
 
@@ -203,13 +204,13 @@ def make_run_config(contents: dict[str, Any], *, origin: str) -> RunConfig:
         config = RunConfig.model_validate(contents)
     except ValidationError as error:
         raise S4miError(f"{origin}: {explain(error, RunConfig, METHODS)}") from error
-    folders = {name: getattr(config.data, name).expanduser().absolute() for name in ("path", "cache")}
+    folders = {name: expanded(getattr(config.data, name)).absolute() for name in ("path", "cache")}
     tests = {name: test.absolute() for name, test in config.tests.items()}
-    file = None if config.split.file is None else config.split.file.expanduser().absolute()
+    file = None if config.split.file is None else expanded(config.split.file).absolute()
     split = config.split.model_copy(update={"file": file})
     method = config.method
     if isinstance(method, PretrainedConfig) and method.pretrained is not None:
-        method = method.model_copy(update={"pretrained": method.pretrained.expanduser().absolute()})
+        method = method.model_copy(update={"pretrained": expanded(method.pretrained).absolute()})
     method, chosen = resolve(method, image_size=config.data.image_size)
     method = with_absolute_files(method)
     still = {key: choice for key, choice in config.auto.items() if _is_still(method, key, choice)}

@@ -14,6 +14,7 @@ from s4mi.config.layers import Settings
 from s4mi.config.study import StudyConfig, StudyDataset
 from s4mi.contract import MethodConfig
 from s4mi.data.versions import annotated_tasks
+from s4mi.home import expanded
 
 DEFAULTS: Final = 2
 """Number of the current defaults."""
@@ -50,7 +51,7 @@ def external_settings(study: StudyConfig, dataset: StudyDataset, method: type[Me
         return {}
     found = {}
     for name, test in (study.tests if dataset.tests is None else dataset.tests).items():
-        tasks = annotated_tasks(test.path.expanduser())
+        tasks = annotated_tasks(expanded(test.path))
         if tasks is None or method.tasks & tasks:
             found[name] = test.model_dump(mode="json", exclude_unset=True)
     return {"tests": found}

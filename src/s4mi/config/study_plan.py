@@ -20,6 +20,7 @@ from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.versions import annotated_tasks, first_annotated
 from s4mi.errors import S4miError, nearest
 from s4mi.formatting import folder_name
+from s4mi.home import expanded
 from s4mi.records import TaskKind
 
 NETWORK = ("backbone", "encoder", "network")
@@ -126,7 +127,7 @@ class _SeedPlan:
         method = self._method_of(arm)
         if self.study.unsupported == "refuse" or method is None:
             return True
-        tasks = annotated_tasks(self.dataset.path.expanduser())
+        tasks = annotated_tasks(expanded(self.dataset.path))
         return tasks is None or bool(method.tasks & tasks)
 
     def _starts(self) -> dict[str, PretrainingArm]:
@@ -147,7 +148,7 @@ class _SeedPlan:
 
     def _pretraining_config(self, name: str, run: _PretrainingRun) -> RunConfig:
         # Pre-training reads no labels, so it stays on the first version when labels are merged into the data set.
-        version = self.dataset.version or first_annotated(self.dataset.path.expanduser())
+        version = self.dataset.version or first_annotated(expanded(self.dataset.path))
         settings = {"data": {"version": version}, "task": self._task(name), **run.start.settings}
         place = f"pretraining {name!r}"
         config = self._config(run.start, settings, backbone=run.backbone, place=place)

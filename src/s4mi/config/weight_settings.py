@@ -6,6 +6,7 @@ from typing import Any
 
 from s4mi.config.choice import value_of
 from s4mi.contract import AUTO, MethodConfig, NetworkKind
+from s4mi.home import expanded
 from s4mi.nets.initial_weights import IMAGENET, NONE, file_hash
 from s4mi.nets.network_names import Library, encoder_of
 
@@ -24,7 +25,7 @@ def _absolute(weights: Any) -> Any:
     if not isinstance(weights, str):
         return type(weights)(_absolute(each) for each in weights) if isinstance(weights, list | tuple) else weights
     name, joined, file = weights.partition("=") if NAMED.match(weights) else ("", "", weights)
-    path = Path(file).expanduser()
+    path = expanded(file)
     return f"{name}{joined}{path.absolute()}" if path.is_file() else weights
 
 

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import huggingface_hub
 from huggingface_hub import constants
 
+from s4mi.home import expanded
+
 _FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -59,4 +61,4 @@ def torch_cache() -> Path:
 
         return Path(torch.hub.get_dir()) / "checkpoints"
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return expanded(home) / "hub" / "checkpoints"

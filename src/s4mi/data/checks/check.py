@@ -49,6 +49,7 @@ from s4mi.data.spec import SPEC_NAME, Finding, MaskKey, Severity
 from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.home import expanded
 
 MAX_CLASSES = 40
 """Masks with more values are taken for numbered objects."""
@@ -90,7 +91,7 @@ def check_path(
     Raises:
         S4miError: `path` does not exist, or contains no images.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if not path.exists():
         raise S4miError(f"{path}: does not exist; pass a folder of images, a data set folder or a table")
     if path.name in (SPEC_NAME, MANIFEST_NAME):

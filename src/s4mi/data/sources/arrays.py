@@ -16,6 +16,7 @@ from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.home import expanded
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def read_arrays(source: Path, options: ArraysOptions | None = None) -> FoundData
         S4miError: there are no images, or arrays that belong together differ in length or have unusable shapes.
     """
     options = options or ArraysOptions()
-    source = source.expanduser().resolve()
+    source = expanded(source).resolve()
     if not source.exists():
         raise S4miError(f"{source}: does not exist; pass a file of arrays, or a folder of such files")
     keys: dict[Role, Sequence[str]] = {}

@@ -27,6 +27,7 @@ from s4mi.data.spec import Finding
 from s4mi.data.walk import image_files
 from s4mi.errors import S4miError, nearest
 from s4mi.formatting import is_whole, plural
+from s4mi.home import expanded
 
 CLASSES = ("TFH-1", "TFH-217", "TFH-Like", "B cells", "others")
 DAPI = "DAPI"
@@ -68,7 +69,7 @@ def read_dermatomyositis(source: Path, options: StackOptions | None = None) -> F
         S4miError: there are no stacks, none has the page, or the table cannot be read.
     """
     options = options or StackOptions()
-    source = source.expanduser().resolve()
+    source = expanded(source).resolve()
     if not source.is_dir():
         raise S4miError(f"{source}: not a folder; pass the folder that contains the TIFF stacks")
     mask_root = source / options.masks
@@ -164,7 +165,7 @@ def _with_labels(
 ) -> tuple[list[Row], list[Finding]]:
     if table is None:
         return list(rows), []
-    path = table.expanduser() if table.is_absolute() or table.exists() else source / table
+    path = expanded(table) if table.is_absolute() or table.exists() else source / table
     contents = read_table(path)
     columns = [name for name in contents.columns if name in CLASSES]
     image = suggest_options(contents).image if "image" not in contents.columns else None

@@ -19,6 +19,7 @@ from s4mi.data.spec import Finding
 from s4mi.data.walk import is_hidden, visible_files
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.home import expanded
 
 FULL_NAMES: Mapping[str, str] = {
     "AK": "actinic keratosis", "BCC": "basal cell carcinoma", "ML": "melanocytic nevus",
@@ -54,7 +55,7 @@ def read_dermofit(source: Path) -> FoundDataset:
     Raises:
         S4miError: there is no class, or an archive is damaged.
     """
-    source = source.expanduser().resolve()
+    source = expanded(source).resolve()
     if not source.is_dir():
         raise S4miError(f"{source}: not a folder; pass the folder that contains AK, BCC, … or AK.zip, BCC.zip, …")
     class_sources = _class_sources(_library_folder(source))

@@ -24,6 +24,7 @@ from s4mi.data.spec import Finding
 from s4mi.data.walk import image_files, is_hidden, visible_files
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.home import expanded
 from s4mi.records import Part
 
 UNLABELLED = ("unlabelled", "unlabeled")
@@ -55,7 +56,7 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> FoundData
         S4miError: the folder does not exist or contains no images, or the pattern is invalid.
     """
     options = options or FolderOptions()
-    source = source.expanduser().resolve()
+    source = expanded(source).resolve()
     if not source.is_dir():
         raise S4miError(f"{source}: not a folder; pass the folder that contains the images")
     findings: list[Finding] = []

@@ -18,6 +18,7 @@ from s4mi.data.spec import Finding
 from s4mi.data.walk import visible_files
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.home import expanded
 from s4mi.records import Part
 
 CLASSES = ("melanoma", "seborrheic_keratosis", "nevus")
@@ -57,7 +58,7 @@ def read_isic2017(source: Path) -> FoundDataset:
     Raises:
         S4miError: no image folder exists, or a table cannot be read.
     """
-    source = source.expanduser().resolve()
+    source = expanded(source).resolve()
     if not is_isic2017(source):
         expected = ", ".join(_Paths(source, name).images.name for name in PARTS)
         raise S4miError(f"{source}: contains none of the folders {expected}; unpack the official archives there")

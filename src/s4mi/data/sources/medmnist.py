@@ -17,6 +17,7 @@ from s4mi.data.row import PARTS, Row
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.home import expanded
 from s4mi.records import Part
 
 SOURCE = "MedMNIST v2, https://medmnist.com"
@@ -72,7 +73,7 @@ def read_medmnist(source: Path, *, classes: Sequence[str] = ()) -> FoundDataset:
     Raises:
         S4miError: there is no such file, or it is not a 2-D MedMNIST file.
     """
-    source = source.expanduser().resolve()
+    source = expanded(source).resolve()
     file = _file(source)
     if file is None:
         raise S4miError(f"{source}: not a .npz file, nor a folder with exactly one; pass the path of the file")

@@ -22,6 +22,7 @@ from s4mi.data.spec import IGNORED_CLASS, Finding
 from s4mi.data.walk import visible_files
 from s4mi.errors import S4miError, nearest
 from s4mi.formatting import is_whole, plural
+from s4mi.home import expanded
 from s4mi.records import Part
 from s4mi.records.plain import load_json
 
@@ -90,7 +91,7 @@ def read_nnunet(source: Path, options: NnunetOptions | None = None) -> NnunetDat
         S4miError: `dataset.json` or the file of folds is invalid, or a channel, fold or folder does not exist.
     """
     options = options or NnunetOptions()
-    source = source.expanduser().resolve()
+    source = expanded(source).resolve()
     if not is_nnunet(source):
         raise S4miError(f"{source}: no {DATASET} and imagesTr; pass the folder DatasetXXX_Name of nnUNet_raw")
     described = _describe(source / DATASET)

@@ -20,6 +20,7 @@ from s4mi.data.spec import Finding
 from s4mi.data.walk import image_files, is_hidden
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.home import expanded
 from s4mi.records import Part
 
 
@@ -40,7 +41,7 @@ def read_pairs(source: Path, options: PairsOptions | None = None) -> FoundDatase
         S4miError: a folder does not exist or contains no images, or a pattern is invalid.
     """
     options = options or PairsOptions()
-    source = source.expanduser().resolve()
+    source = expanded(source).resolve()
     if not source.is_dir():
         raise S4miError(f"{source}: not a folder; pass the folder that contains the folders of images and masks")
     rows: list[Row] = []

@@ -14,6 +14,7 @@ from s4mi.data.sources.types import PART_NAMES, FoundDataset, part_in_name
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.home import expanded
 from s4mi.records import Part
 
 
@@ -71,7 +72,7 @@ def _parse(argument: str, folder: Path) -> tuple[Part, Path]:
     name = name if equals and part is not None else argument
     if part is None:
         raise S4miError(f"--split-list {argument!r}: names no part; use e.g. train={Path(argument).name}")
-    path = next((one for one in (Path(name).expanduser(), folder / name) if one.is_file()), None)
+    path = next((one for one in (expanded(name), folder / name) if one.is_file()), None)
     if path is None:
         raise S4miError(f"--split-list {argument!r}: file not found here or in {folder}; correct its path")
     return part, path

@@ -19,6 +19,7 @@ from s4mi.data.sources.table_rows import TableReader
 from s4mi.data.sources.types import PART_NAMES, FoundDataset, part_in_name
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
+from s4mi.home import expanded
 from s4mi.records import Part
 
 
@@ -60,7 +61,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         S4miError: there is no table, a column is missing, or a table cannot be read.
     """
     options = options or TableOptions()
-    source = source.expanduser().resolve()
+    source = expanded(source).resolve()
     if not source.exists():
         raise S4miError(f"{source}: does not exist; pass a table or the folder that contains it")
     folder = source if source.is_dir() else source.parent

@@ -37,6 +37,7 @@ from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+from s4mi.home import expanded
 from s4mi.records import TaskKind
 from s4mi.records.atomic import make_private
 from s4mi.records.lock import file_lock
@@ -69,7 +70,7 @@ def write_import(
         S4miError: a finding is an error, the destination exists, is not writable or is inside the source, or masks
             contain values without a name.
     """
-    destination = destination.expanduser().resolve()
+    destination = expanded(destination).resolve()
     options = options or ImportOptions()
     progress = progress or (lambda *_: None)
     found = skip_missing_files(found) if options.skip_missing else found
