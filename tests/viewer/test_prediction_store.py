@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s4mi.data.loading.damaged_database import is_damaged
+from s4mi.data.loading.cache_database import is_damaged
 from s4mi.viewer.prediction_store import ImagePrediction, PredictionStore
 
 MASK = np.arange(12, dtype=np.uint8).reshape(3, 4) % 2
@@ -65,6 +65,8 @@ def test_a_damaged_prediction_is_none(tmp_path: Path, column: str, value: object
 
 
 def test_a_failing_disk_is_no_damage(tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.OperationalError) as caught:
+    with pytest.raises(FileNotFoundError):
         PredictionStore(tmp_path / "missing" / "p.sqlite").compare("a", 1.0, "")
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        sqlite3.connect(tmp_path / "missing" / "p.sqlite")
     assert not is_damaged(caught.value)

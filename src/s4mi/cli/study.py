@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from s4mi.cli.uncollected import uncollected
+from s4mi.data.cyclic_garbage import no_cyclic_garbage
 
 if TYPE_CHECKING:
     from s4mi.config import StudyConfig
@@ -39,7 +39,7 @@ def plan(
     needed can be told, and what more seeds would tell and cost. Remaining time is training time, estimated from
     finished runs of the same kind, one run after the other.
     """
-    with uncollected():
+    with no_cyclic_garbage():
         _print_plan(study_file, overrides or (), out)
 
 

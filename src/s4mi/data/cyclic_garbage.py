@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_cyclic_garbage() -> Iterator[None]:
-    """For code that makes no reference cycles: a quarter of the time of reading a manifest of 300,000 rows."""
+    """For code that ends soon or makes no cycles: a quarter of reading 300,000 rows, a tenth of a plan."""
     enabled = gc.isenabled()
     gc.disable()
     try:

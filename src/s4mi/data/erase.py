@@ -9,9 +9,7 @@ import io
 import os
 import re
 import shutil
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from s4mi.data.annotations.journal import forget_images
-from s4mi.data.loading.damaged_database import is_damaged
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.loading.judged_store import JudgedStore
 from s4mi.data.loading.mask_shares import forget_mask_shares
@@ -194,26 +191,10 @@ def erase_from_cache(folder: Path, cache: Path, plan: ErasurePlan) -> None:
     forget_thumbnails(cache, plan.digests)
     forget_mask_shares(cache, plan.digests)
     JudgedStore(cache).forget(plan.digests)
-    try:
-        _forget_files(folder, cache, plan)
-    except sqlite3.DatabaseError as error:
-        if not is_damaged(error):
-            raise
-        (cache / DATABASE_NAME).unlink()
-
-
-def _forget_files(folder: Path, cache: Path, plan: ErasurePlan) -> None:
-    """Remove the names and hashes of the patient's files from the list of hashes of a cache."""
-    if not (cache / DATABASE_NAME).is_file():
-        return
-    names = [str(folder / name) for name in plan.files] + list(plan.outside)
-    names += [str((folder / name).resolve()) for name in plan.files]
-    with closing(sqlite3.connect(cache / DATABASE_NAME, timeout=60)) as database:
-        database.execute("PRAGMA secure_delete = ON")
-        with database:
-            database.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)")
-            database.executemany("DELETE FROM files WHERE path = ?", [(name,) for name in names])
-            database.executemany("DELETE FROM files WHERE digest = ?", [(digest,) for digest in plan.digests])
+    if (cache / DATABASE_NAME).is_file():
+        inside = [folder / name for name in plan.files]
+        names = [*map(str, inside), *(str(file.resolve()) for file in inside), *plan.outside]
+        FileHashes(cache / DATABASE_NAME).forget(names, plan.digests)
 
 
 def _versions(folder: Path) -> list[tuple[str, str]]:

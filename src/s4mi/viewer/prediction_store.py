@@ -7,10 +7,8 @@ database is removed and predictions are made again.
 """
 
 import json
-import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.formats.intensity import Pixels
-from s4mi.data.loading.damaged_database import is_damaged
+from s4mi.data.loading.cache_database import CacheDatabase
 from s4mi.records.plain import load_json
 
-log = logging.getLogger("s4mi.viewer")
 T = TypeVar("T")
 
 COLUMNS = "id, stamp, labels, probabilities, doubt, agreement, truth, mask, doubt_map"
@@ -69,6 +66,11 @@ class PredictionStore:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, Lock()
+        self._database = CacheDatabase(
+            path,
+            "CREATE TABLE IF NOT EXISTS predictions (id TEXT PRIMARY KEY, stamp TEXT, labels TEXT, "
+            "probabilities TEXT, doubt REAL, agreement REAL, truth TEXT, mask BLOB, doubt_map BLOB)",
+        )
 
     def summaries(self) -> Iterator[StoredSummary]:
         """Yield all stored predictions without their pixels."""
@@ -124,24 +126,8 @@ class PredictionStore:
         return self._with_database(lambda database: database.execute(query, values).fetchall())
 
     def _with_database(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something with the database, which is made again once if it is damaged, and commit."""
         with self._lock:
-            try:
-                return self._connected(work)
-            except sqlite3.DatabaseError as error:
-                if not is_damaged(error):
-                    raise
-                log.warning("%s: damaged (%s), so predictions are made again", self._path, error)
-                self._path.unlink(missing_ok=True)
-                return self._connected(work)
-
-    def _connected(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS predictions (id TEXT PRIMARY KEY, stamp TEXT, labels TEXT, "
-                "probabilities TEXT, doubt REAL, agreement REAL, truth TEXT, mask BLOB, doubt_map BLOB)"
-            )
-            return work(database)
+            return self._database.run(work)
 
 
 def stamp_of(path: Path | None) -> str:

@@ -122,5 +122,7 @@ def test_thumbnails_of_given_files_are_forgotten_without_a_trace(lesions: Path, 
     assert decoded == [1]
     store.write_bytes(b"no database" * 100)
     forget_thumbnails(tmp_path, digests)
+    assert b"no database" not in store.read_bytes()
+    store.unlink()
     forget_thumbnails(tmp_path, digests)
     assert not store.exists()

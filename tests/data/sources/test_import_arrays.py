@@ -129,6 +129,11 @@ def test_labels_of_every_kind(
         ({"x": PIXELS[0, 0]}, {}, r"has shape \(9, 3\), not \(N, H, W\)"),
         ({"x": PIXELS, "y": np.full(6, 0.5)}, {}, "labels are not whole numbers"),
         ({"x": PIXELS, "y": np.arange(6)}, {"classes": ("a",)}, "has 6 classes but 1 name; name each with --classes"),
+        (
+            {"x": PIXELS, "y": np.array([0, 1, 0, 1, 0, 10**15])},
+            {},
+            r"a label is 1e\+15; correct it, or name the classes",
+        ),
         ({"x": PIXELS}, {"images": ("w",)}, "--images 'w': no such array"),
         ({"x": PIXELS, "img": PIXELS}, {}, "are both images of one stack; choose with --images KEY"),
     ],

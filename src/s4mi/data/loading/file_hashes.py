@@ -3,13 +3,12 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from s4mi.data.loading.damaged_database import is_damaged
+from s4mi.data.loading.cache_database import CacheDatabase
 from s4mi.errors import S4miError
 
 DATABASE_NAME = "fingerprints.sqlite"
@@ -23,7 +22,9 @@ class FileHashes:
     """Content hashes of files, cached by path, size and times of modification."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._database = CacheDatabase(
+            path, "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)"
+        )
 
     @staticmethod
     def hashed(files: Iterable[Path]) -> dict[Path, str]:
@@ -71,39 +72,25 @@ class FileHashes:
         Raises:
             OSError, sqlite3.Error: the database cannot be written.
         """
-        rows = [(str(file), stamp, digest) for file, stamp, digest in files]
-        try:
-            self._write(rows)
-        except sqlite3.DatabaseError as error:  # damaged; the database can be rebuilt
-            if not is_damaged(error):
-                raise
-            self._path.unlink(missing_ok=True)
-            self._write(rows)
+        self._write([(str(file), stamp, digest) for file, stamp, digest in files])
+
+    def forget(self, files: Iterable[str], digests: Iterable[str]) -> None:
+        """Remove files by their names, and all that have one of these hashes; raises as `remember`."""
+        names, hashes = [(file,) for file in files], [(digest,) for digest in digests]
+
+        def remove(database: sqlite3.Connection) -> None:
+            database.executemany("DELETE FROM files WHERE path = ?", names)
+            database.executemany("DELETE FROM files WHERE digest = ?", hashes)
+
+        self._database.run(remove)
 
     def _write(self, rows: Sequence[tuple[str, str, str]]) -> None:
-        with self._database() as database:
-            database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
+        self._database.run(lambda database: database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows))
 
     def _known(self, files: Sequence[str]) -> dict[str, tuple[str, str]]:
-        try:
-            with self._database() as database:
-                marks = ",".join("?" * len(files))
-                rows = database.execute(
-                    f"SELECT path, stamp, digest FROM files WHERE path IN ({marks})", list(files)
-                ).fetchall()
-        except sqlite3.DatabaseError as error:
-            if not is_damaged(error):
-                raise
-            self._path.unlink(missing_ok=True)  # and it is made again
-            return {}
+        query = f"SELECT path, stamp, digest FROM files WHERE path IN ({','.join('?' * len(files))})"
+        rows = self._database.run(lambda database: database.execute(query, list(files)).fetchall())
         return {path: (stamp, digest) for path, stamp, digest in rows}
-
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))  # names of patients' files
-        with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
-            database.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT)")
-            yield database
 
 
 def stamp_of(file: str | Path) -> str:

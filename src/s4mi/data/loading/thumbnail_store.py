@@ -8,12 +8,11 @@ A key is the hash of the file, followed by one of what else decides about the pi
 
 import hashlib
 import logging
-import os
 import sqlite3
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from s4mi.data.banded_page import read_for
 from s4mi.data.files import decoding_revision
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
-from s4mi.data.loading.damaged_database import is_damaged
+from s4mi.data.loading.cache_database import CacheDatabase
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.loading.mask_shares import MaskShares
 from s4mi.data.manifest import Manifest
@@ -178,21 +177,15 @@ def writing_thumbnails(folder: Path) -> Iterator[None]:
 
 def forget_thumbnails(folder: Path, digests: Iterable[str]) -> None:
     """Remove the thumbnails of files with these hashes from the store in `folder`, or all of them if it is damaged."""
-    path = folder / STORE_NAME
-    if not path.is_file():
+    if not (folder / STORE_NAME).is_file():
         return
-    prefixes = [bytes.fromhex(digest) for digest in digests]
-    try:
-        with _database(path) as database:
-            for table in ("descriptions", "pixels"):
-                database.executemany(
-                    f"DELETE FROM {table} WHERE key BETWEEN ? AND ?",
-                    [(prefix, prefix + b"\xff" * 8) for prefix in prefixes],
-                )
-    except sqlite3.DatabaseError as error:
-        if not is_damaged(error):
-            raise
-        path.unlink()
+    ends = [(one := bytes.fromhex(digest), one + b"\xff" * 8) for digest in digests]
+
+    def remove(database: sqlite3.Connection) -> None:
+        for table in ("descriptions", "pixels"):
+            database.executemany(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", ends)
+
+    _database(folder / STORE_NAME).run(remove)
 
 
 def _keys(images: Sequence[Path], digests: Sequence[str], rule: Intensity) -> list[bytes]:
@@ -225,32 +218,32 @@ class _Store:
     """Descriptions and thumbnails in a database, by key; a damaged one is built again."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._database = _database(path)
         self._new: list[tuple[bytes, Description, Pixels | None]] = []
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, Description]:
-        found: dict[bytes, Description] = {}
+        def known(database: sqlite3.Connection) -> dict[bytes, Description]:
+            found: dict[bytes, Description] = {}
+            for start in range(0, len(keys), KEPT_AT_A_TIME):
+                some = keys[start : start + KEPT_AT_A_TIME]
+                marks = ",".join("?" * len(some))
+                rows = database.execute(f"SELECT key, hash, rest FROM descriptions WHERE key IN ({marks})", some)
+                for key, signed, rest in rows:
+                    red, green, blue, signature = REST.unpack(rest)
+                    found[key] = Description(signed % (1 << 64), (red, green, blue), signature)
+            return found
+
         try:
-            with _database(self._path) as database:
-                for start in range(0, len(keys), KEPT_AT_A_TIME):
-                    some = keys[start : start + KEPT_AT_A_TIME]
-                    marks = ",".join("?" * len(some))
-                    rows = database.execute(f"SELECT key, hash, rest FROM descriptions WHERE key IN ({marks})", some)
-                    for key, signed, rest in rows:
-                        red, green, blue, signature = REST.unpack(rest)
-                        found[key] = Description(signed % (1 << 64), (red, green, blue), signature)
-        except (sqlite3.DatabaseError, struct.error, TypeError) as error:
-            if isinstance(error, sqlite3.Error) and not is_damaged(error):
-                raise
-            self._path.unlink(missing_ok=True)
+            return self._database.run(known)
+        except (struct.error, TypeError):  # damaged rows
+            self._database.remove()
             return {}
-        return found
 
     def pixels(self, key: bytes) -> Pixels | None:
         """Return the thumbnail that is kept under a key."""
+        query = "SELECT thumbnail FROM pixels WHERE key = ?"
         try:
-            with _database(self._path) as database:
-                row = database.execute("SELECT thumbnail FROM pixels WHERE key = ?", (key,)).fetchone()
+            row = self._database.run(lambda database: database.execute(query, (key,)).fetchone())
             shape = (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3)
             return None if row is None else np.frombuffer(row[0], dtype=np.uint8).reshape(shape)
         except (sqlite3.Error, ValueError):  # the image is read instead
@@ -258,13 +251,7 @@ class _Store:
 
     def kept(self) -> set[bytes]:
         """Return the keys of all thumbnails that are kept."""
-        try:
-            with _database(self._path) as database:
-                return {key for (key,) in database.execute("SELECT key FROM pixels")}
-        except sqlite3.DatabaseError as error:  # the images are read instead
-            if not is_damaged(error):
-                raise
-            return set()
+        return self._database.run(lambda database: {key for (key,) in database.execute("SELECT key FROM pixels")})
 
     def add(self, key: bytes, description: Description, pixels: Pixels | None) -> None:
         self._new.append((key, description, pixels))
@@ -275,25 +262,17 @@ class _Store:
         if not self._new:
             return
         signed = np.array([one.hash for _, one, _ in self._new], dtype=np.uint64).view(np.int64).tolist()
-        with _database(self._path) as database:
-            entries = zip(self._new, signed, strict=True)
-            rows = [(key, n, REST.pack(*one.colour, one.signature)) for (key, one, _), n in entries]
+        entries = zip(self._new, signed, strict=True)
+        rows = [(key, n, REST.pack(*one.colour, one.signature)) for (key, one, _), n in entries]
+        kept = [(key, small.tobytes()) for key, _, small in self._new if small is not None]
+
+        def write(database: sqlite3.Connection) -> None:
             database.executemany("INSERT OR REPLACE INTO descriptions VALUES (?, ?, ?)", rows)
-            kept = [(key, small.tobytes()) for key, _, small in self._new if small is not None]
             database.executemany("INSERT OR REPLACE INTO pixels VALUES (?, ?)", kept)
+
+        self._database.run(write)
         self._new.clear()
 
 
-@contextmanager
-def _database(path: Path) -> Iterator[sqlite3.Connection]:
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # images of patients
-    with closing(sqlite3.connect(path, timeout=60)) as database, database:
-        database.execute("PRAGMA secure_delete = ON")
-        if database.execute("PRAGMA user_version").fetchone() != (FORMAT,):
-            for table in TABLES:
-                database.execute(f"DROP TABLE IF EXISTS {table}")
-            database.execute("VACUUM")
-            database.execute(f"PRAGMA user_version = {FORMAT}")
-        for statement in CREATE:
-            database.execute(statement)
-        yield database
+def _database(path: Path) -> CacheDatabase:
+    return CacheDatabase(path, *CREATE, format=FORMAT, outdated=TABLES)

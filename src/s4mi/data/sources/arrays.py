@@ -12,6 +12,7 @@ from s4mi.data.formats import stacks
 from s4mi.data.names import normalised
 from s4mi.data.row import Row
 from s4mi.data.sources.find_arrays import ArrayRef, ArrayStack, Role, find_stacks
+from s4mi.data.sources.numbered_classes import numbered_classes
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
@@ -138,7 +139,7 @@ def _class_names(labels: Sequence[_Labels | None], options: ArraysOptions, sourc
     if (numbers % 1).any():
         raise S4miError(f"{source}: labels are not whole numbers (e.g. {numbers[numbers % 1 != 0][0]:g}); pass classes")
     count = columns if columns > 1 else int(max(numbers.max(initial=0), 0)) + 1
-    names = options.classes or tuple(f"class_{number}" for number in range(count))
+    names = options.classes or numbered_classes(count, source)
     if len(names) < count or (columns > 1 and len(names) != count):
         raise S4miError(
             f"{source}: has {count} classes but {plural(len(names), 'name')}; name each with --classes a,b,c"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from s4mi.data.formats import stacks
 from s4mi.data.row import PARTS, Row
+from s4mi.data.sources.numbered_classes import numbered_classes
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -94,7 +95,7 @@ def read_medmnist(source: Path, *, classes: Sequence[str] = ()) -> FoundDataset:
         raise S4miError(f"{file}: no train_images and train_labels of one kind; pass a MedMNIST file")
     width = widths.pop()
     highest = max((int(name) for row in rows for name in row.labels or ()), default=-1)
-    names = _names(file, classes) or tuple(f"class_{number}" for number in range(width if width > 1 else highest + 1))
+    names = _names(file, classes) or numbered_classes(width if width > 1 else highest + 1, file)
     if (width > 1 and len(names) != width) or highest >= len(names):
         count = width if width > 1 else highest + 1
         raise S4miError(f"{file}: has {count} classes but {plural(len(names), 'name')}; name each with --classes a,b,c")
