@@ -159,6 +159,7 @@ def test_a_killed_server_costs_no_finished_stroke(opened, open_page, lesion_copy
     set_diameter(page, 7)
     paint(page, STROKE[:2])
     points = to_screen(page, STROKE[2:])
+    place = page.locator(".stage").bounding_box()
     page.mouse.move(*points[0])
     page.mouse.down()
     page.mouse.move(*points[1])
@@ -168,6 +169,7 @@ def test_a_killed_server_costs_no_finished_stroke(opened, open_page, lesion_copy
     drag(page, to_screen(page, STROKE[1:3]))
     page.wait_for_selector(".banner:not([hidden])")
     assert "2 changes kept in this tab" in page.locator(".banner").inner_text()
+    assert page.locator(".stage").bounding_box() == place, "the banner moved the image under the pointer"
     served.start()
     open_page(served, beside=page).close()  # the new address, opened in the same browser, lets the first tab in again
     saved(page)

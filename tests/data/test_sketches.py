@@ -98,7 +98,7 @@ def test_portions_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_error_of_a_sketch_is_that_of_its_rounding() -> None:
-    values, scale, error, square = sketch(LESIONS[0])
+    values, scale, error, square = sketch(normalised(LESIONS[0]))
     unit = normalised(LESIONS[0]).ravel()
     assert np.isclose(square, unit @ unit)
     unit /= np.linalg.norm(unit)

@@ -16,7 +16,7 @@ from s4mi.data import candidates
 from s4mi.data.banded_page import read_for
 from s4mi.data.detail import SIDE
 from s4mi.data.duplicates import MIN_CORRELATION, near_duplicates
-from s4mi.data.files import decoding_revision, suffix_of
+from s4mi.data.files import decoding_revision, distinctly_decoded, suffix_of
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.judged_copies import judge
 from s4mi.data.loading.judged_store import DIGEST_BYTES, ImageSet, JudgedStore
@@ -183,9 +183,8 @@ def _image_set(rows: Sequence[Row], digests: Digests, unique: Sequence[int], int
     if len(unique) < len(rows):  # an image of two patients is related to none
         several = _of_several(rows, digests)
         related = [-1 if digests[n] in several else code for n, code in zip(unique, related, strict=True)]
-    revisions = sorted(
-        {(suffix_of(file), revision) for n in unique if (revision := decoding_revision(file := rows[n].image))}
-    )
+    files = distinctly_decoded(rows[n].image for n in unique)
+    revisions = sorted({(suffix_of(file), revision) for file in files if (revision := decoding_revision(file))})
     kind = repr((candidates.LEVELS, candidates.MAX_COLOUR_DIFFERENCE, MIN_CORRELATION, str(intensity), revisions))
     about = repr([_hexadecimal(digests[n]) for n in sample_of(len(rows))])
     hashes = b"".join(bytes.fromhex(_hexadecimal(digests[n])) for n in unique)

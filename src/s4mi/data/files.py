@@ -1,6 +1,6 @@
 """Read images of any supported format, dispatched by file extension."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +52,15 @@ def decoding_revision(path: Path) -> int:
     suffix = suffix_of(path)
     unnamed = (not suffix or suffix[1:].isdigit()) and dicom.is_nameless(path)
     return REVISIONS[".dcm"] if unnamed else REVISIONS.get(suffix, 0)
+
+
+def distinctly_decoded(files: Iterable[Path]) -> list[Path]:
+    """Return one file of each extension, and all whose extension does not tell how they are decoded."""
+    found: dict[str | Path, Path] = {}
+    for file in files:
+        suffix = suffix_of(file)
+        found.setdefault(suffix if suffix and not suffix[1:].isdigit() else file, file)
+    return list(found.values())
 
 
 def stem_of(path: Path) -> str:

@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s4mi.data.banded_page import read_for
-from s4mi.data.formats.intensity import Intensity, Pixels
+from s4mi.data.formats.intensity import Intensity
 from s4mi.data.parallel import in_parallel, in_threads
 from s4mi.data.sketch_table import PIXELS, Sketch, Sketches, unfilled
 from s4mi.data.thumbnails import THUMBNAIL_SIZE, Thumbnails, normalised, thumbnail
 from s4mi.errors import S4miError
 
 
-def sketch(small: Pixels) -> Sketch:
-    """Sketch a (32, 32, 3) thumbnail."""
-    x = normalised(small).ravel()
+def sketch(structure: NDArray[np.float64]) -> Sketch:
+    """Sketch a thumbnail, given what `normalised` returns of it, (32, 32)."""
+    x = structure.ravel()
     square = float(x @ x)
     if square == 0:
         return np.zeros(PIXELS, dtype=np.int8), 1.0, 0.0, 0.0
@@ -46,7 +47,7 @@ def sketches_of(thumbnails: Thumbnails, numbers: Sequence[int]) -> Sketches:
     kept = [place for place in range(len(ordered)) if place not in files]
 
     def of_kept(number: int) -> Sketch:
-        return sketch(thumbnails.pixels(int(ordered[kept[number]])))
+        return sketch(normalised(thumbnails.pixels(int(ordered[kept[number]]))))
 
     for chosen, found in (
         (list(files), in_parallel(_of_file, list(files.values()))), (kept, in_threads(of_kept, len(kept))),
@@ -60,6 +61,6 @@ def sketches_of(thumbnails: Thumbnails, numbers: Sequence[int]) -> Sketches:
 def _of_file(file: tuple[Path, Intensity]) -> Sketch | None:
     path, intensity = file
     try:
-        return sketch(thumbnail(read_for(path, intensity, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))))
+        return sketch(normalised(thumbnail(read_for(path, intensity, (THUMBNAIL_SIZE, THUMBNAIL_SIZE)))))
     except S4miError:
         return None

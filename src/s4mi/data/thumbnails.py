@@ -108,14 +108,18 @@ def is_kept(file_bytes: int) -> bool:
     return file_bytes * KEPT_SHARE >= STORED_BYTES
 
 
-def describe(small: Pixels) -> Description:
-    """Describe a (32, 32, 3) thumbnail."""
+def describe(small: Pixels, structure: NDArray[np.float64] | None = None) -> Description:
+    """Describe a (32, 32, 3) thumbnail.
+
+    Args:
+        structure: what `normalised` returns, where it is at hand.
+    """
     transform = _low_frequencies()
     low = np.round(transform @ (small @ LUMA) @ transform.T, DECIMALS).ravel()
     low[0] = 0
     signs = low > np.sort(low[1:])[MIDDLE]
     red, green, blue, _ = cv2.mean(small)
-    vector = normalised(small).astype(np.float32).ravel()
+    vector = (normalised(small) if structure is None else structure).astype(np.float32).ravel()
     structured = float(vector @ vector) >= MIN_SQUARE
     signature = np.packbits(_projections() @ vector > 0).tobytes() if structured else bytes(SIGNATURE_BYTES)
     return Description(int(np.packbits(signs).view(np.uint64)[0]), (red, green, blue), signature)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from s4mi.data.cyclic_garbage import no_cyclic_garbage
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.loading.default_cache import default_cache
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
@@ -47,6 +48,7 @@ class SplitResult:
     leaks: tuple[Leak, ...] = ()
 
 
+@no_cyclic_garbage()
 def split_dataset(
     folder: Path,
     *,

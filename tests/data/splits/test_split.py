@@ -17,7 +17,7 @@ from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
 from s4mi.data.spec import DatasetSpec
 from s4mi.data.splits.label_amount import LabelAmount
-from s4mi.data.splits.split import SplitMethod, make_split
+from s4mi.data.splits.split import SplitMethod, first_labels, label_order, make_split
 from s4mi.data.splits.split_balance import split_balance
 from s4mi.data.splits.split_file import Split, read_split_hash, save_split
 from s4mi.data.splits.stratification import SIZE_BINS, strata_of
@@ -435,6 +435,14 @@ def test_amounts_of_any_unit_are_contained_in_larger_ones(data: Manifest, seed: 
         assert one <= other or other <= one
 
 
+@given(data=grouped(), seed=seeds)
+@few
+def test_all_labels_are_those_of_the_whole_order(data: Manifest, seed: int) -> None:
+    split = possible(data, seed=seed)
+    order = label_order(data, "multiclass", strata_of(data, "multiclass", None), train=split.train, seed=seed)
+    assert split.labelled == tuple(sorted(first_labels(data, order, LabelAmount(100))))
+
+
 def test_numbers_of_images_and_patients_are_exact() -> None:
     data = manifest(*(row(number, (CLASSES[number % 3],), f"patient {number // 4}") for number in range(120)))
     groups = lambda rows: {data.rows[number].group for number in rows}  # noqa: E731
@@ -460,6 +468,8 @@ def test_a_saved_split_is_reused_unchanged(tmp_path: Path) -> None:
     data = singles(*"aaabbc" * 10)
     split = split_of(data, seed=4, fraction=30)
     save_split(split, data, tmp_path / "split.json", fractions={"30 %": split.labelled}, settings={"seed": 4})
+    text = (tmp_path / "split.json").read_text()
+    assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n"
     shuffled = dataclasses.replace(data, rows=tuple(reversed(data.rows)))
     again = split_of(shuffled, method=SplitMethod("file", file=tmp_path / "split.json"), fraction=30, seed=4)
     assert again.hash == split.hash

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from s4mi.data.area_resize import AreaResize
 from s4mi.data.banded_masks import mask_bands
 from s4mi.data.banded_page import banded_page
-from s4mi.data.formats.frame import ImageError
+from s4mi.data.files import read_frame
+from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
-from s4mi.data.images import read_image
+from s4mi.data.images import as_rgb
 from s4mi.data.masks import read_mask
 from s4mi.data.spec import MaskKey
 from s4mi.data.thumbnails import THUMBNAIL_SIZE, thumbnail
@@ -23,12 +24,19 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class ImageLook:
-    """An image: its (height, width), its (32, 32, 3) thumbnail, whether it is grey, and greatest less least value."""
+    """An image.
+
+    Attributes:
+        size: (height, width). thumbnail: (32, 32, 3). grey: whether it has no colour.
+        range: greatest less least value.
+        header: of its file; None if that was not read on the way.
+    """
 
     size: Size
     thumbnail: Pixels
     grey: bool
     range: int
+    header: Header | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,10 @@ def look_at(path: Path, intensity: Intensity) -> ImageLook:
     """
     page = banded_page(path, intensity)
     if page is None:
-        pixels = read_image(path, intensity)
+        frame = read_frame(path)
+        pixels = as_rgb(intensity.show(frame))
         grey, least, most = _colours(pixels)
-        return ImageLook((pixels.shape[0], pixels.shape[1]), thumbnail(pixels), grey, most - least)
+        return ImageLook((pixels.shape[0], pixels.shape[1]), thumbnail(pixels), grey, most - least, frame.header)
     resize = AreaResize(page.size, _thumbnail_size(page.size))
     looks = []
     for band in page.bands():

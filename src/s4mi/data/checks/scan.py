@@ -24,7 +24,16 @@ from s4mi.data.row import Row
 from s4mi.data.sketch_table import Sketch, unfilled
 from s4mi.data.sketches import sketch
 from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey, Severity
-from s4mi.data.thumbnails import THUMBNAIL_SIZE, Description, Thumbnails, describe, is_kept, kept_or_read, thumbnails_of
+from s4mi.data.thumbnails import (
+    THUMBNAIL_SIZE,
+    Description,
+    Thumbnails,
+    describe,
+    is_kept,
+    kept_or_read,
+    normalised,
+    thumbnails_of,
+)
 from s4mi.records import IGNORE
 
 Size = tuple[int, int]
@@ -173,11 +182,13 @@ def _scan_row(row: Row, *, root: Path, locate: RowLocator, encoding: FileEncodin
     try:
         stamp = stamp_of(row.image) if row.image.exists() else ""
         look = look_at(row.image, encoding.intensity)
-        description = describe(look.thumbnail)
-        drawn = sketch(look.thumbnail) if sketched else None
+        structure = normalised(look.thumbnail)
+        description = describe(look.thumbnail, structure)
+        drawn = sketch(structure) if sketched else None
         small = look.thumbnail if is_kept(row.image.stat().st_size) else None
         digest = digest_of(row.image)
-        scan = replace(scan, size=look.size, header=read_header(row.image), grey=look.grey, digest=digest)
+        header = look.header or read_header(row.image)
+        scan = replace(scan, size=look.size, header=header, grey=look.grey, digest=digest)
         if look.range <= MAX_CONSTANT_RANGE:
             report(
                 "constant-image",

@@ -55,12 +55,14 @@ class Frame:
         window: values that the file specifies to be shown as black and white, or None.
         inverted: low values are bright (MONOCHROME1); `values` and `window` are those of the file, not inverted.
         padding: (H, W) pixels outside the acquired image (PixelPaddingValue), which no percentile counts; None if none.
+        header: of its file, where the decoder knows it without opening the file again.
     """
 
     values: NDArray[Any]
     window: tuple[float, float] | None = None
     inverted: bool = False
     padding: NDArray[np.bool_] | None = None
+    header: Header | None = None
 
     def sample(self, stride: int = 1) -> NDArray[Any]:
         """Return every `stride`-th value without padding."""

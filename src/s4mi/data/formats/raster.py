@@ -29,14 +29,7 @@ def header(path: Path) -> Header:
         ImageError: the file is missing, empty or not an image.
     """
     with _open_image(path) as image:
-        width, height = image.size
-        orientation = image.getexif().get(TAG, 1) if _may_be_turned(image) else 1
-        if orientation in TRANSPOSED:
-            width, height = height, width
-        dtypes = {"1": "bool", "F": "float32", "I": "int32"}
-        dtype = "uint16" if image.mode.startswith("I;16") else dtypes.get(image.mode, "uint8")
-        channels = 1 if image.mode.startswith("I") else CHANNELS.get(image.mode, 3)
-        return Header(_count(image), height, width, channels=channels, dtype=dtype, turned=is_turned(orientation))
+        return _header(image)
 
 
 def frames(path: Path) -> Iterator[Frame]:
@@ -48,13 +41,15 @@ def frames(path: Path) -> Iterator[Frame]:
         ImageError: the file is missing, empty, truncated or not an image.
     """
     with _open_image(path, decode=True) as image:
-        for number in range(_count(image)):
+        found = _header(image)
+        for number in range(found.frames):
             image.seek(number)
             upright = ImageOps.exif_transpose(image)
             if upright.mode == "F" or upright.mode.startswith("I"):
-                yield Frame(np.asarray(upright))
+                yield Frame(np.asarray(upright), header=found)
             else:
-                yield Frame(np.asarray(upright.convert("L" if upright.mode in ("L", "1", "LA") else "RGB")))
+                grey = upright.mode in ("L", "1", "LA")
+                yield Frame(np.asarray(upright.convert("L" if grey else "RGB")), header=found)
 
 
 def codes(path: Path) -> Frame:
@@ -70,6 +65,17 @@ def codes(path: Path) -> Frame:
         palette = upright.mode == "P" and image.format != "GIF"
         plain = palette or upright.mode in ("1", "L", "F") or upright.mode.startswith("I")
         return Frame(np.asarray(upright if plain else upright.convert("L" if upright.mode == "LA" else "RGB")))
+
+
+def _header(image: Image.Image) -> Header:
+    width, height = image.size
+    orientation = image.getexif().get(TAG, 1) if _may_be_turned(image) else 1
+    if orientation in TRANSPOSED:
+        width, height = height, width
+    dtypes = {"1": "bool", "F": "float32", "I": "int32"}
+    dtype = "uint16" if image.mode.startswith("I;16") else dtypes.get(image.mode, "uint8")
+    channels = 1 if image.mode.startswith("I") else CHANNELS.get(image.mode, 3)
+    return Header(_count(image), height, width, channels=channels, dtype=dtype, turned=is_turned(orientation))
 
 
 def _may_be_turned(image: Image.Image) -> bool:

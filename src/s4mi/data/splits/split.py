@@ -126,6 +126,8 @@ def make_split(
             raise S4miError(f"{problem}; annotate more, or {hint}")
     if amount.unit == "saved":
         labelled = _saved_labelled(manifest, kind, method, parts["train"])
+    elif amount == ALL:  # in any order; of very many images, ordering takes a second
+        labelled = tuple(row for row in sorted(parts["train"]) if manifest.rows[row].annotated(kind))
     else:
         order = label_order(manifest, kind, strata, train=parts["train"], seed=fraction_seed)
         labelled = tuple(sorted(first_labels(manifest, order, amount))) if order else ()

@@ -31,8 +31,10 @@ def strata_of(manifest: Manifest, kind: TaskKind, foreground: Sequence[float] | 
     annotated = np.array([row.annotated(kind) for row in manifest.rows])
     by_label = all(row.labels is not None for row in manifest.rows if row.annotated(kind)) and manifest.spec.classes
     if by_label:
-        present = [[name in (row.labels or ()) for name in manifest.spec.classes] for row in manifest.rows]
-        columns = np.array(present, dtype=np.float64)
+        kinds: dict[tuple[str, ...] | None, int] = {}
+        kind_of = [kinds.setdefault(row.labels, len(kinds)) for row in manifest.rows]
+        present = [[name in (labels or ()) for name in manifest.spec.classes] for labels in kinds]
+        columns = np.array(present, dtype=np.float64)[kind_of]
     elif foreground is not None and annotated.any():
         shares = np.asarray(foreground)
         edges = np.quantile(shares[annotated], np.linspace(0, 1, SIZE_BINS + 1)[1:-1])
