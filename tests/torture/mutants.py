@@ -163,9 +163,9 @@ def _onnx(base: Path, here: Path, rng: random.Random) -> Mutant:
             metadata["classes"] = rng.choice((classes[:-1], [*classes, "more"], [], [classes[0]] * len(classes)))
             model.metadata_props[0].value, what, refused = json.dumps(metadata), "classes", True
         else:
-            model.metadata_props[0].value, what = damaged_json(
-                json.dumps(json.loads(model.metadata_props[0].value), indent=1), rng
-            )
+            text, what = damaged_json(json.dumps(json.loads(model.metadata_props[0].value), indent=1), rng)
+            # Half of a surrogate pair cannot be written into an ONNX file.
+            model.metadata_props[0].value = text.encode("utf-8", "replace").decode("utf-8")
         onnx.save(model, str(file))
     image = str(base / "data" / "images" / "lesion_0000.png")
     return Mutant("ONNX", what, ("predict", str(file), image, "-o", str(here / "out")), refused)

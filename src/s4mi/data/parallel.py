@@ -43,7 +43,11 @@ def in_parallel(
         pool = joblib.Parallel(n_jobs=cores, backend="threading", return_as="generator")
     else:
         batch_size = max(1, min(batch_size, len(items) // cores))
-        pool = joblib.Parallel(n_jobs=cores, backend="loky", return_as="generator", batch_size=batch_size)
+        # Four batches a process, so that none waits while results are consumed: joblib counts items, not batches.
+        pool = joblib.Parallel(
+            n_jobs=cores, backend="loky", return_as="generator", batch_size=batch_size,
+            pre_dispatch=4 * cores * batch_size,
+        )  # fmt: skip
     results = pool(joblib.delayed(work)(item) for item in items)
     try:
         for done, result in enumerate(results, start=1):
