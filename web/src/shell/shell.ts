@@ -67,7 +67,7 @@ export class Shell {
     this.banner.hidden = state.away === null;
     const kept = plural(state.waiting, "change");
     if (state.away !== null) {
-      replace(this.banner, `Not saved yet: ${state.away}. ${kept} kept in this tab and sent as soon as the server is back; leave the tab open.`);
+      replace(this.banner, `Not saved yet: ${state.away}. ${kept} kept in this tab and sent later; leave it open.`);
     }
     replace(this.saving, state.waiting === 0 ? "" : state.away === null ? "Saving…" : `${kept} waiting`);
   }
