@@ -1,7 +1,8 @@
 """Physical pixel spacing, from formats that store it reliably.
 
 These are DICOM, NIfTI, NRRD with an orientation, and TIFF as written by microscopes (ImageJ or OME with a unit of
-length). The resolution of PNG, JPEG and plain TIFF is meant for printing and is ignored.
+length). The resolution of PNG, JPEG and plain TIFF is meant for printing and is ignored. Of a radiograph only the
+calibrated `PixelSpacing` counts: at the detector (`ImagerPixelSpacing`) a projection is larger than the patient.
 """
 
 from pathlib import Path
