@@ -155,6 +155,7 @@ def test_naming_one_view_setting_keeps_the_method_s_others(method) -> None:
     ("text", "override", "message"),
     [
         # unknown keys at every depth, with a suggestion
+        (DEDL, "train.epochs=3", "run.yaml: unknown setting train.epochs; did you mean 'epochs'?"),
         (DEDL, "epoch=3", "run.yaml: unknown setting epoch; did you mean 'epochs'?"),
         (DEDL, "optim.momentun=0", "run.yaml: unknown setting optim.momentun; did you mean 'optim.momentum'?"),
         (DEDL, "method.encodr=x", "run.yaml: unknown setting method.encodr; did you mean 'method.encoder'?"),

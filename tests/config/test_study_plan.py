@@ -209,6 +209,7 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"train": {"epochs": 3}}, "study.yaml: unknown setting train.epochs"),
         ({"seedss": [0]}, "study.yaml: unknown setting seedss; did you mean 'seeds'?"),
         ({"label_fraction": [1]}, "study.yaml: unknown setting label_fraction; did you mean 'label_fractions'?"),
         ({"data": {"path": "x", "image_siz": 3}}, "unknown setting data.image_siz; did you mean 'data.image_size'?"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from s4mi.config.hints import hint
+from s4mi.config.hints import hint, innermost
 from s4mi.config.methods import METHODS, unknown_method
 from s4mi.contract import MethodConfig
 
@@ -49,6 +49,7 @@ def explain(error: ValidationError, model: type[BaseModel], methods: Mapping[str
     problem = max(same, key=lambda each: len(each["loc"]))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
+        setting = innermost(setting, problem["input"])
         return f"unknown setting {setting}{hint(setting, known) or (f' for {name}' if method else '')}"
     if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
         message = "too few values"

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from s4mi.config.hints import hint
+from s4mi.config.hints import hint, innermost
 from s4mi.config.layers import name_of_method
 from s4mi.config.packaged_studies import study_path
 from s4mi.config.yaml_file import apply_overrides, read_settings
@@ -58,8 +58,9 @@ def look_at_study(path: Path, overrides: Sequence[str] = ()) -> None:
     """
     contents = apply_overrides(read_settings(study_path(path), first="data: {path: …}"), overrides)
     known = setting_names()[STUDY]
-    for setting in _settings(contents, {"data", "split"}):
+    for setting, value in _settings(contents, {"data", "split"}):
         if setting not in known:
+            setting = innermost(setting, value)
             raise S4miError(f"{path}: unknown setting {setting}{hint(setting, known)}")
 
 
@@ -76,9 +77,10 @@ def unknown_setting(contents: Mapping[str, Any]) -> str:
     ours = method in names
     known = [*names[""], *(f"method.{name}" for name in names[method])] if ours else names[""]
     sections = {name.rpartition(".")[0] for name in known}
-    for setting in _settings(contents, sections):
+    for setting, value in _settings(contents, sections):
         free = setting.partition(".")[0] in FREE or (setting.startswith("method.") and not ours)
         if setting not in known and setting not in EARLIER and not free:
+            setting = innermost(setting, value)
             return f"unknown setting {setting}{hint(setting, known) or _of_method(setting, method)}"
     return ""
 
@@ -87,11 +89,11 @@ def _of_method(setting: str, method: str) -> str:
     return f" for {method}" if setting.startswith("method.") else ""
 
 
-def _settings(contents: Mapping[str, Any], sections: set[str], prefix: str = "") -> Iterator[str]:
-    """Dotted names of the settings in `contents`, which are read into where there is such a section."""
+def _settings(contents: Mapping[str, Any], sections: set[str], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted names and values of the settings in `contents`, which are read into where there is such a section."""
     for key, value in contents.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and name in sections:
             yield from _settings(value, sections, f"{name}.")
         else:
-            yield name
+            yield name, value

@@ -25,6 +25,14 @@ def hint(setting: str, known: Sequence[str]) -> str:
     return f"; did you mean {found!r}?" if found else ""
 
 
+def innermost(setting: str, value: object) -> str:
+    """The first setting inside an unknown section, which says more than the section: `train.epochs` of `train`."""
+    while isinstance(value, dict) and value:
+        key, value = next(iter(value.items()))
+        setting = f"{setting}.{key}"
+    return setting
+
+
 def _abbreviated(name: str, known: Iterable[str]) -> str | None:
     """The known name that consists of the initials of `name`, or whose initials are `name`."""
     return next((each for each in known if name in (each, _initials(each)) or each == _initials(name)), None)

@@ -18,7 +18,7 @@ from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME, RunRecord, TaskKind, read_any_record
-from s4mi.reporting.results.scores import metric_of, score_of
+from s4mi.reporting.results.scores import metric_of, percent, score_of
 from s4mi.viewer.columns import Labels
 from s4mi.viewer.grid import Predicted
 from s4mi.viewer.masks import dice, truth_like
@@ -264,7 +264,9 @@ def read_source(path: Path, name: str = "") -> RunSource:
     if not isinstance(record, RunRecord):
         raise S4miError(f"{path}: a pre-training run predicts nothing; choose a run that was trained on labels")
     technique = record.technique or record.method
-    return RunSource(path, name or f"{technique} {record.label_fraction:g} % seed {record.seed}", record)
+    return RunSource(
+        path, name or f"{technique} {record.labels_asked or percent(record.label_fraction)} seed {record.seed}", record
+    )
 
 
 def _exported_task(path: Path) -> TaskKind:

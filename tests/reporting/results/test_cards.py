@@ -64,11 +64,11 @@ def test_no_task_is_left_out_even_with_one_technique_or_no_score() -> None:
     assert cards[3].sentences == ("No run was tested yet, so there is nothing to compare.",)
 
 
-def test_intervals_end_where_scores_end_and_too_wide_ones_are_not_shown() -> None:
+def test_intervals_end_where_scores_end_and_too_wide_ones_say_so() -> None:
     high = contents(*seeds([0.97, 0.99, 1.0], method="a")).cards[0].sentences[0]
     assert "0.99 (0.91–1.00)" in high
     wide = contents(*seeds([0.2, 0.8], method="a")).cards[0].sentences[0]
-    assert "0.50 (2 seeds: too few for an interval)" in wide
+    assert "0.50 (0.00–1.00, too wide to tell much)" in wide
     assert "0.60 (1 seed)" in contents(record(0.6)).cards[0].sentences[0]
 
 

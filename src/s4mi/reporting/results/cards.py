@@ -119,9 +119,8 @@ def _score(findings: Findings, interval: Interval, *, named: bool) -> str:
         return f"{text} (1 seed)"
     low = max(interval.low, 0.0)
     high = min(interval.high, 1.0) if metric.bounded else interval.high
-    if metric.bounded and high - low > WIDE:
-        return f"{text} ({interval.n} seeds: too few for an interval)"
-    return f"{text} ({ends(low, high, digits=_digits(metric))})"
+    wide = ", too wide to tell much" if metric.bounded and high - low > WIDE else ""
+    return f"{text} ({ends(low, high, digits=_digits(metric))}{wide})"
 
 
 def _number(score: float, metric: Metric) -> str:

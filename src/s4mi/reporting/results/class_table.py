@@ -5,7 +5,7 @@ from functools import partial
 from s4mi.reporting.results.comparison import Comparison, interval_over
 from s4mi.reporting.results.scores import Metric, class_value
 from s4mi.reporting.results.table_model import Column, Table, table_row
-from s4mi.reporting.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, runs_by_cell, technique_cell
+from s4mi.reporting.results.tables import LABELS, MEAN, SEEDS_ONLY, TECHNIQUE, MeanScore, runs_by_cell, technique_cell
 
 
 def class_table(comparison: Comparison, metric: Metric) -> Table | None:
@@ -35,7 +35,7 @@ def class_table(comparison: Comparison, metric: Metric) -> Table | None:
         subject=comparison.title,
         columns=(TECHNIQUE, LABELS, *(Column(name, f"{_support(comparison, name)} {unit}") for name in names)),
         rows=tuple(rows),
-        caption=MEAN,
+        caption=f"{MEAN} {SEEDS_ONLY}",
     )
 
 

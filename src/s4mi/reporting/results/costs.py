@@ -8,9 +8,18 @@ from s4mi.records import Cost, RunRecord
 from s4mi.records.run import BUSY
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.fit_costs import STORED, encoding_seconds, short_duration, training_seconds
+from s4mi.reporting.results.printed_interval import printed_interval
 from s4mi.reporting.results.scores import Metric
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
-from s4mi.reporting.results.tables import LABELS, TECHNIQUE, LabelColumn, MeanScore, runs_by_cell, technique_cell
+from s4mi.reporting.results.tables import (
+    LABELS,
+    TECHNIQUE,
+    LabelColumn,
+    MeanScore,
+    ResultTable,
+    runs_by_cell,
+    technique_cell,
+)
 
 NOT_MEASURED = "Energy was not measured: no readable processor or GPU energy counter on the machines of these runs."
 
@@ -48,15 +57,19 @@ class CostRow:
     busy: bool = False
 
 
-def cost_rows(comparison: Comparison, metric: Metric) -> tuple[CostRow, ...]:
-    """Cost and score of each technique at each label fraction; an untested run still counts for the cost."""
+def cost_rows(comparison: Comparison, metric: Metric, results: ResultTable | None = None) -> tuple[CostRow, ...]:
+    """Cost and score of each technique at each label fraction; an untested run still counts for the cost.
+
+    Args:
+        results: of the comparison, whose intervals are printed; None: intervals are over seeds alone.
+    """
     rows = []
     for technique, column, records in runs_by_cell(comparison):
         costs, n = [record.cost for record in records], len(records)
         row = CostRow(
             technique=technique,
             column=column,
-            score=MeanScore.of(comparison.interval(technique, column.fraction, metric), n, metric),
+            score=MeanScore.of(printed_interval(comparison, technique, column.fraction, metric, results), n, metric),
             seconds=sum(training_seconds(record) for record in records) / n,
             pretraining_seconds=_pretraining_seconds(records),
             feature_seconds=encoding_seconds(records, among=comparison.records),
@@ -72,9 +85,9 @@ def cost_rows(comparison: Comparison, metric: Metric) -> tuple[CostRow, ...]:
     return tuple(rows)
 
 
-def cost_table(comparison: Comparison, metric: Metric) -> Table:
+def cost_table(comparison: Comparison, metric: Metric, results: ResultTable | None = None) -> Table:
     """Time, throughput, memory, energy where it was measured, and parameters, beside the score."""
-    costs = cost_rows(comparison, metric)
+    costs = cost_rows(comparison, metric, results)
     measured = any(row.energy_wh is not None for row in costs)
     columns = [TECHNIQUE, LABELS, Column(f"Test {metric.label}"), Column("Time", kind="number")]
     columns += [Column("Images/s", kind="number"), Column("Peak memory", "MiB", kind="number")]

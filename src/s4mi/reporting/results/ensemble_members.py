@@ -6,7 +6,7 @@ from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, interval_over
 from s4mi.reporting.results.scores import Metric
 from s4mi.reporting.results.table_model import Column, Table, table_row
-from s4mi.reporting.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, runs_by_cell, technique_cell
+from s4mi.reporting.results.tables import LABELS, MEAN, SEEDS_ONLY, TECHNIQUE, MeanScore, runs_by_cell, technique_cell
 
 
 def member_table(comparison: Comparison, metric: Metric) -> Table | None:
@@ -25,7 +25,7 @@ def member_table(comparison: Comparison, metric: Metric) -> Table | None:
         subject=comparison.title,
         columns=(TECHNIQUE, LABELS, Column("Member"), Column(f"Test {metric.label}"), Column("Selected")),
         rows=tuple(rows),
-        caption=f"{MEAN} Every other table shows the member that scored best on validation in each run.",
+        caption=f"{MEAN} {SEEDS_ONLY} Every other table shows the member that scored best on validation in each run.",
     )
 
 

@@ -2,14 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from s4mi.records import RunRecord
-from s4mi.reporting.results.comparison import Comparison, interval_over
-from s4mi.reporting.results.scores import MISSING, Metric, score_of
+from s4mi.reporting.results.comparison import Comparison
+from s4mi.reporting.results.printed_interval import printed_interval
+from s4mi.reporting.results.scores import MISSING, Metric
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
-from s4mi.reporting.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, runs_by_cell, span, technique_cell
+from s4mi.reporting.results.tables import (
+    LABELS,
+    MEAN,
+    TECHNIQUE,
+    MeanScore,
+    ResultTable,
+    runs_by_cell,
+    span,
+    technique_cell,
+)
 
 Section = TypeVar("Section", bound=Any)
 COUNTED: Final = "Labels counted: training and validation."
@@ -43,17 +52,18 @@ def with_counting(section: Section, comparison: Comparison) -> Section:
     return replace(section, **changed)
 
 
-def label_table(comparison: Comparison, metric: Metric) -> Table:
-    """Labels that runs trained on and chose with, and the score of the last epoch beside that of the chosen one."""
+def label_table(comparison: Comparison, metric: Metric, results: ResultTable | None = None) -> Table:
+    """Labels that runs trained on and chose with, and the score of the last epoch beside that of the chosen one.
+
+    Args:
+        results: of the comparison, whose intervals are printed; None: intervals are over seeds alone.
+    """
     rows = []
     for technique, column, records in runs_by_cell(comparison):
         labels = [record.labels for record in records]
-        chosen, last = (
-            MeanScore.of(
-                interval_over(records, partial(value, metric=metric), limits=metric.limits), len(records), metric
-            ).cell
-            for value in (score_of, last_score)
-        )  # fmt: skip
+        interval = printed_interval(comparison, technique, column.fraction, metric, results)
+        chosen = MeanScore.of(interval, len(records), metric).cell
+        last = _mean([last_score(record, metric) for record in records], metric)
         rows.append(
             table_row(
                 technique_cell(technique), column.title, span([one.n for one in labels]),
@@ -68,8 +78,8 @@ def label_table(comparison: Comparison, metric: Metric) -> Table:
             Column("Chosen with", kind="prose"), Column(f"Test {metric.label}"), Column("Last epoch"),
         ),
         rows=tuple(rows),
-        caption=f"{MEAN} Last epoch: its {metric.label} on test, whether it was chosen or not; the difference is what "
-        "the choice brought.",
+        caption=f"{MEAN} Last epoch: its mean {metric.label} on test, whether it was chosen or not; the difference is "
+        "what the choice brought.",
     )  # fmt: skip
 
 
@@ -80,6 +90,14 @@ def last_score(record: RunRecord, metric: Metric) -> float | None:
     scores = record.test if record.best_epoch == record.epochs else record.last_test
     value = getattr(scores, metric.name, None)
     return None if value is None else float(value)
+
+
+def _mean(scores: Sequence[float | None], metric: Metric) -> Cell:
+    """Mean without an interval: predictions of the last epoch are kept for no test patient."""
+    known = [score for score in scores if score is not None]
+    if not known:
+        return Cell()
+    return Cell(f"{sum(known) / len(known):.{metric.digits}f}", details=(f"n = {len(known)}",))
 
 
 def _chosen_with(records: Sequence[RunRecord]) -> Cell:

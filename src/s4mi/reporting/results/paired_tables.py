@@ -10,8 +10,9 @@ from s4mi.reporting.results.tables import LABELS, TECHNIQUE, technique_cell
 from s4mi.reporting.results.version_gains import TITLE, VersionGains
 
 OVER_SEEDS = (
-    "mean ± half-width of the 95 % confidence interval over n seeds; p: Student's paired t-test (Holm: corrected for "
-    f"all rows), bold where p < {ALPHA:g} after correction."
+    "mean with its 95 % confidence interval and p, both over n seeds together with the test patients that they share; "
+    "where they share none, or nothing is known of single ones, of Student's paired t-test over seeds "
+    f"(docs/explanation/intervals.md). Holm: corrected for all rows; bold where p < {ALPHA:g} after correction."
 )
 
 

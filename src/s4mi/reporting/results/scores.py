@@ -118,8 +118,8 @@ def spread(interval: Interval | None, *, digits: int, signed: bool = False) -> s
     Args:
         signed: the interval is of a difference, and its ends are printed as ` (−0.012 to +0.034)`.
     """
-    if interval is None or interval.low is None or interval.high is None:
-        return ""
+    if interval is None or interval.low is None or interval.high is None or interval.low == interval.high:
+        return ""  # of equal scores no interval is known
     if interval.symmetric:
         return f" ± {interval.half_width:.{digits}f}"
     if signed:
@@ -134,4 +134,4 @@ def ends(low: float, high: float, *, digits: int, to: str = "–") -> str:
 
 def percent(fraction: float) -> str:
     """A label fraction in percent: `10 %`."""
-    return f"{fraction:g} %"
+    return f"{fraction:.4g} %"

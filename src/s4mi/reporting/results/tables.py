@@ -30,6 +30,7 @@ from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind,
 MAJORITY = "majority baseline"
 MEAN = "Mean with its 95 % confidence interval over n seeds."
 OVER_PATIENTS = "Intervals include the choice of test patients where seeds share them."
+SEEDS_ONLY = "Over seeds alone: on other test patients scores may differ by more."
 MAJORITY_OVER_SEEDS = "That of the majority baseline is over seeds alone."
 OF_MEANS = (
     "Runs of an earlier version noted no pixels of test images: the patients' part is that of the mean per image, too "

@@ -283,8 +283,8 @@ def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskS
         members=_once(member_table(comparison, metric)),
         per_patient=patient_table(patients, subject=comparison.title) if patients else None,
         worst_patients=tuple(worst_patient_tables(patients, subject=comparison.title)) if patients else (),
-        costs=counted_once(cost_table(comparison, metric)),
-        label_counts=counted_once(label_table(comparison, metric)),
+        costs=counted_once(cost_table(comparison, metric, findings.table)),
+        label_counts=counted_once(label_table(comparison, metric, findings.table)),
         external=tuple(map(counted_once, external_tables(comparison, metric, runs))),
     )
 
