@@ -25,7 +25,7 @@ COUNTED: Final = "Labels counted: training and validation."
 PAPER: Final = "Labels counted: training only (the paper's way)"
 CHOSEN: Final = {
     "validation": "labels held out",
-    "cross_validation": "folds",
+    "cross_validation": "labels in folds",
     "last": "nothing, last epoch",
 }
 
