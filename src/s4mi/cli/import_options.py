@@ -117,7 +117,14 @@ SplitList = Annotated[
 ]
 SkipMissing = Annotated[bool, typer.Option("--skip-missing", help="Skip rows whose image or mask does not exist.")]
 Masks = Annotated[str, typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC.")]
-Images = Annotated[str, typer.Option("--images", metavar="DIR", help="Folder of images, relative to SRC.")]
+MasksOfFolder = Annotated[
+    str | None,
+    typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC; by default masks, if it exists."),
+]
+Images = Annotated[
+    str | None,
+    typer.Option("--images", metavar="DIR", help="Folder of images, relative to SRC; by default images, if it exists."),
+]
 MaskFolders = Annotated[
     list[str] | None,
     typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC; by default masks; repeatable."),
