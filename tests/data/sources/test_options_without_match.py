@@ -27,7 +27,7 @@ def touch(folder: Path, *names: str) -> Path:
 
 
 def pairs(source: Path, *, images: str = "images", masks: str = "masks", **affixes: str) -> FoundDataset:
-    return read_pairs(source, PairsOptions(images=(images,), masks=(masks,), naming=AffixPattern(**affixes)))
+    return read_pairs(source, PairsOptions(images=(images,), masks=(masks,), naming=AffixPattern(**affixes)))  # type: ignore[arg-type]
 
 
 def of(found: FoundDataset, severity: str) -> list[Finding]:
@@ -128,7 +128,7 @@ def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path, option: str) -
 def test_a_prefix_of_no_column_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "b.png")
     (tmp_path / "labels.csv").write_text("image,eye_n,eye_d\na,1,0\nb,0,1\n")
-    options = {"one_hot": ("eye_n", "eye_d")}
-    assert read_tables(tmp_path, TableOptions(**options, one_hot_prefix="eye_")).classes == ("n", "d")
-    with pytest.raises(S4miError, match="--one-hot-prefix 'ear_': prefix of no one-hot column .columns: eye_n, eye_d"):
-        read_tables(tmp_path, TableOptions(**options, one_hot_prefix="ear_"))
+    columns = ("eye_n", "eye_d")
+    assert read_tables(tmp_path, TableOptions(one_hot=columns, one_hot_prefix="eye_")).classes == ("n", "d")
+    with pytest.raises(S4miError, match=r"--one-hot-prefix 'ear_': prefix of no one-hot column .*eye_n, eye_d"):
+        read_tables(tmp_path, TableOptions(one_hot=columns, one_hot_prefix="ear_"))

@@ -109,8 +109,9 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         message = f"{classes[0]!r} is the only label; choose another column with --label, or none with --label ''"
         findings.append(Finding("one-class", "error", first_table, 1, message))
     return FoundDataset(
-        folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, listed=source.is_file()
-    )
+        folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, listed=source.is_file(),
+        table=first_table if len(tables) == 1 else "",
+    )  # fmt: skip
 
 
 def _require_matches(options: TableOptions, folders: Sequence[Path]) -> None:
