@@ -1,18 +1,21 @@
 """An option that the user gave and that fits no file is an error with a suggestion; one that fits some, a warning."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from s4mi.cli import app
+from s4mi.data.sources.compose_masks import MaskRule
 from s4mi.data.sources.folder import FolderOptions, read_folder
 from s4mi.data.sources.pair_by_name import AffixPattern
 from s4mi.data.sources.pairs import PairsOptions, read_pairs
 from s4mi.data.sources.table import read_tables
 from s4mi.data.sources.table_options import TableOptions
-from s4mi.data.sources.types import FoundDataset
+from s4mi.data.sources.types import DatasetNaming, FoundDataset
+from s4mi.data.sources.write import write_import
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 
@@ -132,3 +135,39 @@ def test_a_prefix_of_no_column_is_an_error(tmp_path: Path) -> None:
     assert read_tables(tmp_path, TableOptions(one_hot=columns, one_hot_prefix="eye_")).classes == ("n", "d")
     with pytest.raises(S4miError, match=r"--one-hot-prefix 'ear_': prefix of no one-hot column .*eye_n, eye_d"):
         read_tables(tmp_path, TableOptions(one_hot=columns, one_hot_prefix="ear_"))
+
+
+def test_a_label_separator_of_no_label_is_a_warning(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.png", "c.png")
+    (tmp_path / "labels.csv").write_text("image,label\na,x\nb,y\nc,x;y\n")
+    (warning,) = of(read_tables(tmp_path, TableOptions(separator="|")), "warning")
+    assert warning.message.startswith("--label-separator '|' is in no label")
+    assert not of(read_tables(tmp_path, TableOptions(separator=";")), "warning")
+    with pytest.raises(S4miError, match="--on 'id': there is no table to join"):
+        read_tables(tmp_path, TableOptions(join_on="id"))
+
+
+@pytest.mark.parametrize(
+    ("naming", "masks", "message"),
+    [
+        (
+            {"mask_values": {0: "background", 255: "rim", 7: "core", 9: "ignore"}},
+            True,
+            r"no mask has the value 7 (core)",
+        ),
+        ({"mask_values": {0: "background", 1: "rim", 2: "core"}}, False, "no mask has the values 1 (rim), 2 (core)"),
+        ({"mask_rule": MaskRule(threshold=128)}, False, "no image has a mask, so --mask-threshold"),
+        ({"mask_values": {0: "background", 255: "rim"}}, True, ""),
+        ({}, False, ""),
+    ],
+)
+def test_a_name_of_a_value_that_no_mask_has_is_a_warning(
+    tmp_path: Path, naming: dict[str, Any], masks: bool, message: str
+) -> None:
+    (tmp_path / "in" / "images").mkdir(parents=True)
+    for number, folder in enumerate(["images", "masks"] if masks else ["images"]):
+        (tmp_path / "in" / folder).mkdir(exist_ok=True)
+        Image.new("L", (4, 4), 255 * number).save(tmp_path / "in" / folder / "a.png")
+    written = write_import(read_folder(tmp_path / "in"), tmp_path / "out", naming=DatasetNaming("x", **naming))
+    warnings = [finding.message for finding in written.findings if finding.severity == "warning"]
+    assert [warning[: len(message)] for warning in warnings] == [message] * bool(message)

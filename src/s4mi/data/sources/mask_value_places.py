@@ -1,13 +1,13 @@
 """Say in which masks, and in how many, values without a name occur: a value in few masks is often a fault in them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from s4mi.data.sources.copy_files import relative_path
-from s4mi.data.sources.mask_naming import MAX_NAMED, ScannedMasks, as_colour, scan_masks
-from s4mi.data.sources.types import FoundDataset
-from s4mi.data.spec import MaskKey
+from s4mi.data.sources.mask_naming import BACKGROUND, MAX_NAMED, ScannedMasks, as_colour, in_one_encoding, scan_masks
+from s4mi.data.sources.types import DatasetNaming, FoundDataset
+from s4mi.data.spec import IGNORED_CLASS, Finding, MaskKey
 from s4mi.formatting import plural
 
 FEW = 0.1
@@ -85,3 +85,28 @@ def describe_values(
     if at_fault:
         return f"{text}: look at {'this mask' if len(masks) == 1 else 'these masks'} first; else "
     return f"{text}; "
+
+
+def unused_names(values: Collection[MaskKey], naming: DatasetNaming, *, masks: bool) -> list[Finding]:
+    """Return warnings about names of values that no mask has, and about options for masks where there are none.
+
+    Args:
+        values: the values in the masks. masks: whether there are any.
+    """
+    there = in_one_encoding(set(values))
+    absent = {
+        value: name
+        for value, name in naming.mask_values.items()
+        if value not in there and name not in (BACKGROUND, IGNORED_CLASS)
+    }
+    if naming.mask_rule.active and not masks:
+        message = (
+            "no image has a mask, so --mask-threshold and --mask-nonzero have no effect; check where the masks are"
+        )
+        return [Finding("mask-value-absent", "warning", ".", None, message)]
+    if not absent:
+        return []
+    listed = ", ".join(f"{value} ({name})" for value, name in list(absent.items())[:MAX_NAMED])
+    hint = "correct --mask-value if given" if masks else "check where the masks are"
+    has = f"no mask has the value {listed}" if len(absent) == 1 else f"no mask has the values {listed}"
+    return [Finding("mask-value-absent", "warning", ".", None, f"{has}, though a class is named for it; {hint}")]

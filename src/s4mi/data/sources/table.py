@@ -78,6 +78,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     findings: list[Finding] = []
     cells: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
+    texts: list[str] = []
     for part, path in tables.items():
         table, join_findings = join_tables(read_table(path), options, source=folder)
         findings.extend(join_findings)
@@ -87,6 +88,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         rows.extend(reader.rows())
         findings.extend(reader.findings)
         cells += reader.label_names
+        texts += [record.cells[reader.label] for record in table.records if reader.label]
         unknown += reader.unknown
     if options.one_hot:
         classes = one_hot_classes(options)
@@ -101,6 +103,9 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         findings.append(Finding("unknown-labels", "note", first_table, None, message))
     if not options.one_hot:
         findings += label_cell_findings(cells, options, file=first_table)
+    if options.separator and not any(options.separator in text for text in texts):
+        message = f"--label-separator {options.separator!r} is in no label; correct it if labels have several names"
+        findings.append(Finding("label-separator", "warning", first_table, None, message))
     if not options.one_hot and not (options.multilabel or options.negatives) and counts == {0, 1}:
         line = next(row.line for row in rows if row.labels == ())
         message = "label 'none' means annotated with no class present; use --multilabel if so, else rename the class"
@@ -116,6 +121,8 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
 
 def _require_matches(options: TableOptions, folders: Sequence[Path]) -> None:
     """Raise S4miError if a folder that an option names is beside no table, or a prefix is that of no column."""
+    if options.join_on and not options.join:
+        raise S4miError(f"--on {options.join_on!r}: there is no table to join; name it with --join")
     if options.one_hot_prefix and not any(name.startswith(options.one_hot_prefix) for name in options.one_hot):
         columns = f"columns: {', '.join(options.one_hot[:MAX_LISTED])}" if options.one_hot else "--one-hot is not given"
         raise S4miError(

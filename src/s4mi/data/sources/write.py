@@ -27,7 +27,7 @@ from s4mi.data.sources.frames import expand
 from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, scan_masks
-from s4mi.data.sources.mask_value_places import MaskValuePlaces
+from s4mi.data.sources.mask_value_places import MaskValuePlaces, unused_names
 from s4mi.data.sources.pseudonyms import pseudonym_key
 from s4mi.data.sources.referenced import shared_stretch_finding, verify_images
 from s4mi.data.sources.refuse import refuse_errors, skip_missing_files
@@ -148,7 +148,9 @@ def _write(
     hint = propose_threshold(files) if ambiguous and not naming.mask_values else ""
     if files and len(unreadable) == len(files) and not codes:
         raise S4miError(f"{unreadable[0]} (none of {plural(len(files), 'mask')} can be read){hint}")
-    if found.segments:
+    if not found.segments:
+        findings += unused_names(scanned.values | codes, naming, masks=bool(masks or codes))
+    else:
         naming = _named_by_segments(found, naming)
     bilevel = scanned.bilevel and codes <= {0, 255}
     written = {row.mask for row in rows if row.mask is not None} - set(files)
