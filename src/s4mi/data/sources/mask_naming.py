@@ -71,12 +71,14 @@ def name_mask_values(
     """
     present = sorted(in_one_encoding(set(values)), key=lambda value: (isinstance(value, str), value))
     black: MaskKey = "#000000" if present and isinstance(present[0], str) else 0
-    shown = ", ".join(map(str, present[:8])) + (f", … ({len(present)} in all)" if len(present) > 8 else "")
+    shown = _listed(present)
     if naming.mask_values:
         if unnamed := [value for value in present if value not in naming.mask_values]:
-            options = " ".join(f"--mask-value {value}=NAME" for value in unnamed[:MAX_NAMED])
+            options = " ".join(f"--mask-value {value}=NAME" for value in unnamed)
+            if len(unnamed) > MAX_NAMED:
+                options = "--mask-value VALUE=NAME for each"
             raise S4miError(
-                f"masks contain the values {shown}, of which {', '.join(map(str, unnamed[:MAX_NAMED]))} have no name; "
+                f"masks contain the values {shown}, of which {_listed(unnamed)} have no name; "
                 f"{where(unnamed)}add {options}, with the name 'ignore' for pixels without annotation"
             )
         return dict(sorted(naming.mask_values.items(), key=lambda pair: (pair[1] != BACKGROUND, pair[0])))
@@ -93,6 +95,11 @@ def name_mask_values(
         )
         raise S4miError(f"masks contain the values {shown}, whose classes are unknown; {where(foreground)}{hint}")
     return {black: BACKGROUND, (foreground[0] if foreground else 255): naming.foreground}
+
+
+def _listed(values: Sequence[MaskKey]) -> str:
+    more = f", … ({len(values)} in all)" if len(values) > MAX_NAMED else ""
+    return ", ".join(map(str, values[:MAX_NAMED])) + more
 
 
 def in_one_encoding(values: set[MaskKey]) -> set[MaskKey]:

@@ -114,7 +114,9 @@ def match(
     used = [mask for others in further.values() for mask in others]
     fitting = {*used, *(mask for mask in masks if naming.is_mask(mask))}
     findings = _match_findings(images, [mask for mask in masks if mask in fitting], mask_of, used)
-    findings += left_out(images, [mask for mask in masks if mask not in fitting], mask_of, naming=naming)
+    findings += left_out(
+        images, [mask for mask in masks if mask not in fitting], mask_of, fitting=len(fitting), naming=naming
+    )
     if further:
         (first, others), *_ = further.items()
         message = (
@@ -126,22 +128,32 @@ def match(
 
 
 def left_out(
-    images: Sequence[Path], masks: Sequence[Path], mask_of: Mapping[Path, Path], *, naming: AffixPattern
+    images: Sequence[Path],
+    masks: Sequence[Path],
+    mask_of: Mapping[Path, Path],
+    *,
+    fitting: int,
+    naming: AffixPattern,
 ) -> list[Finding]:
     """Report masks whose names lack the affixes that were given: an error if no mask is left.
 
     Where every image has a mask, they are another kind of mask, which the affixes are there to leave out.
+
+    Args:
+        fitting: number of masks that have the affixes.
     """
     if not masks:
         return []
-    count = f"{plural(len(masks), 'mask')} not named as {naming.of_masks} says: {some([mask.name for mask in masks])}"
+    of_all = f"{len(masks)} of {plural(len(masks) + fitting, 'mask')}: {some([mask.name for mask in masks])}"
     if not mask_of:
-        message = f"no image has a mask, and {count}; {suggest_affixes(images, masks)}"
+        message = f"{naming.of_masks} does not fit {of_all}; {suggest_affixes(images, masks)}"
         return [Finding("mask-without-image", "error", "", None, message)]
     without = sum(image not in mask_of for image in images)
     if not without:
-        return [Finding("mask-left-out", "note", "", None, f"{count}; left out, as every image has a mask")]
-    message = f"{count}; left out, though {plural(without, 'image')} without a mask: rename them if they are theirs"
+        message = f"{naming.of_masks} leaves out {of_all}; every image has a mask without them"
+        return [Finding("mask-left-out", "note", "", None, message)]
+    lack = f"{without} of {plural(len(images), 'image')} lack a mask"
+    message = f"{naming.of_masks} does not fit {of_all}; they are left out, but {lack}, so rename those that are theirs"
     return [Finding("mask-left-out", "warning", "", None, message)]
 
 

@@ -100,10 +100,11 @@ def _read_image_folders(
         path: next(filter(None, map(part_in_name, path.relative_to(source).parts[:-1])), None) for path in folders
     }
     official = all(parts.values()) and len(set(parts.values())) > 1
-    naming, left = options.naming, list[Path]()
+    naming, left, fitting = options.naming, list[Path](), 0
     for path, images in folders.items():
         files = [file for name in options.masks if (path / name).is_dir() for file in image_files(path / name)]
         masks = [file for file in files if naming.is_mask(file)]
+        fitting += len(masks)
         left += [file for file in files if not naming.is_mask(file)]
         if masks[1:]:
             united[masks[0]] = tuple(masks[1:])
@@ -111,11 +112,11 @@ def _read_image_folders(
             Row("", images[0], masks[0] if masks else None, labels=None, group=None,
                 split=parts[path] if official else None, line=0)
         )  # fmt: skip
-    findings = left_out(
-        [row.image for row in rows], left, {row.image: row.mask for row in rows if row.mask}, naming=naming
-    )
+    mask_of = {row.image: row.mask for row in rows if row.mask is not None}
+    findings = left_out([row.image for row in rows], left, mask_of, fitting=fitting, naming=naming)
     findings = [replace(finding, file=".") for finding in findings]
-    findings += image_affix_findings([row.image for row in rows], naming)
+    of_images = image_affix_findings([row.image for row in rows], naming)
+    findings += [finding for finding in of_images if finding.severity == "error"]  # the others are not left out here
     if not united:
         return rows, united, findings
     (first, others), *_ = united.items()
@@ -157,11 +158,9 @@ def _read_part(
     seen += images
     named_so = [path for path in images if options.naming.image_stem(path) is not None]
     if not named_so:
-        given = f"named as {options.naming.of_images} says" if options.naming.of_images else "with a matching name"
+        fault = f"{options.naming.of_images} fits no image" if options.naming.of_images else "no images"
         example = f" (example of a name: {images[0].name!r})" if images else ""
-        raise S4miError(
-            f"{image_roots[0]}: no images {given}{example}; check --images, --image-prefix and --image-suffix"
-        )
+        raise S4miError(f"{image_roots[0]}: {fault}{example}; check --images, --image-prefix and --image-suffix")
     images = named_so
     matches, named = match_segmentations(images, masks)
     if named or not matches.mask_of:
