@@ -117,7 +117,14 @@ SplitList = Annotated[
 ]
 SkipMissing = Annotated[bool, typer.Option("--skip-missing", help="Skip rows whose image or mask does not exist.")]
 Masks = Annotated[str, typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC.")]
-Images = Annotated[str, typer.Option("--images", metavar="DIR", help="Folder of images, relative to SRC.")]
+MasksOfFolder = Annotated[
+    str | None,
+    typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC; by default masks, if it exists."),
+]
+Images = Annotated[
+    str | None,
+    typer.Option("--images", metavar="DIR", help="Folder of images, relative to SRC; by default images, if it exists."),
+]
 MaskFolders = Annotated[
     list[str] | None,
     typer.Option("--masks", metavar="DIR", help="Folder of masks, relative to SRC; by default masks; repeatable."),
@@ -238,10 +245,16 @@ def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
 
 
 def write_dataset(found: "FoundDataset", out: Path, naming: "DatasetNaming", options: "ImportOptions") -> None:
-    """Write the data set folder and print a summary, the findings and the next command."""
+    """Write the data set folder and print a summary, the findings and the next command.
+
+    Raises:
+        S4miError: the import is refused, or the rows that were written contradict each other.
+    """
     from s4mi.data.row import PARTS
     from s4mi.data.sources.refuse import ImportRefusedError
     from s4mi.data.sources.write import write_import
+    from s4mi.errors import S4miError
+    from s4mi.formatting import plural
 
     try:
         with progress_bar() as bar:
@@ -268,4 +281,9 @@ def write_dataset(found: "FoundDataset", out: Path, naming: "DatasetNaming", opt
         ("official split", counted((part, parts[part]) for part in PARTS if part in parts)),
     )
     print_findings(written.findings)
+    if errors := sum(finding.severity == "error" for finding in written.findings):
+        raise S4miError(
+            f"{out}: written, but not usable with {plural(errors, 'error')}, listed above; correct the source and "
+            "import it again with --force, or leave out the column at fault, e.g. with --split-column ''"
+        )
     print_line(f"next, check the data set: s4mi data check {out}")

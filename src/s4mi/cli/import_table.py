@@ -130,8 +130,8 @@ def table(
         one_hot_prefix=one_hot_prefix, multilabel=multilabel, separator=label_separator,
         blank=_meaning("--blank", blank, ("no", "unknown")),
         uncertain=_meaning("--uncertain", uncertain, ("yes", "no", "unknown")),
-        negatives=tuple(negative or ()), group_pattern=shared.group_pattern, images=tuple(images or ["images"]),
-        masks=tuple(masks or ["masks"]), join=tuple(join or ()), join_on=on or None,
+        negatives=tuple(negative or ()), group_pattern=shared.group_pattern, images=tuple(images) if images else None,
+        masks=tuple(masks) if masks else None, join=tuple(join or ()), join_on=on or None,
     )  # fmt: skip
     shared.write(read_tables(source, options), out)
 

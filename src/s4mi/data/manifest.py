@@ -23,6 +23,7 @@ from s4mi.data.manifest_table import read_manifest_table
 from s4mi.data.names import existing_file
 from s4mi.data.row import COLUMNS, MANIFEST_NAME, PARTS, Row
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, error_finding, read_spec, write_spec
+from s4mi.data.stray_quotes import stray_quote
 from s4mi.errors import S4miError, nearest
 from s4mi.records import write_text_atomically
 from s4mi.records.atomic import flush_all
@@ -90,13 +91,14 @@ def read_row_by_row(
         )
         return None, findings
     try:
-        header, records = _records(text)
+        header, records, stray = _records(text)
     except csv.Error as error:
         findings.append(
             error_finding("bad-csv", MANIFEST_NAME, None, f"not valid CSV ({error}); look for an unclosed quote")
         )
         return None, findings
     findings.extend(_column_findings(header))
+    findings.extend(stray)
     if "image" not in header:
         return None, findings
     rows: list[Row] = []
@@ -153,12 +155,28 @@ def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
     write_spec(folder, spec, private=True)
 
 
-def _records(text: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
-    """Return the header, and every record with the line it ends in; raises csv.Error."""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+def _records(text: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]], list[Finding]]:
+    """Return the header, every record with the line it ends in, and errors in place of records with stray quotes.
+
+    Raises:
+        csv.Error: it is no CSV.
+    """
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv.DictReader(lines)
     header = [name.strip() for name in reader.fieldnames or ()]
     reader.fieldnames = header
-    return header, [(reader.line_num, record) for record in reader]
+    records, stray, before = [], [], reader.line_num
+    for record in reader:
+        first, before = before + 1, reader.line_num
+        while first < before and not lines[first - 1].strip():
+            first += 1
+        if before > first and (
+            fault := stray_quote(lines[first - 1 : before], first=first, separator=",", columns=len(header))
+        ):
+            stray.append(error_finding("bad-csv", MANIFEST_NAME, first, fault))
+        else:
+            records.append((before, record))
+    return header, records, stray
 
 
 def _column_findings(header: Sequence[str]) -> list[Finding]:

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from s4mi.data.annotations.rasterise import Rasteriser
 from s4mi.data.annotations.types import Annotation
 from s4mi.data.row import Row
-from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values
+from s4mi.data.sources.mask_naming import BACKGROUND, name_mask_values, scan_masks
+from s4mi.data.sources.mask_value_places import describe_values
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.spec import DatasetSpec, MaskKey
 from s4mi.errors import S4miError, nearest
@@ -89,7 +90,11 @@ def _first_mask_values(spec: DatasetSpec, annotations: Sequence[Annotation], rul
     files = [annotation.mask for annotation in annotations if annotation.mask is not None]
     if files:
         naming = DatasetNaming(spec.name, foreground=rules.foreground, mask_values=rules.mask_values)
-        return name_mask_values(Rasteriser.codes(files), naming=naming)
+        return name_mask_values(
+            Rasteriser.codes(files),
+            naming=naming,
+            where=lambda values: describe_values(values, scan_masks(files).of_file),
+        )
     classes = sorted({region.name for one in annotations for region in one.regions or ()} - {BACKGROUND})
     if not classes:
         return {}

@@ -40,6 +40,7 @@ from s4mi.data.sources.mask_naming import (
     propose_threshold,
     scan_masks,
 )
+from s4mi.data.sources.mask_value_places import MaskValuePlaces
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.propose import propose
 from s4mi.data.sources.read_table import TABLE_SUFFIXES
@@ -151,7 +152,8 @@ def _check_plain(path: Path, progress: ProgressCallback, *, duplicates: bool) ->
         command += ["--mask-nonzero", "object"]
     naming = DatasetNaming(path.name, mask_values=proposal.mask_values)
     try:
-        mask_values = name_mask_values(values, naming=naming, bilevel=scanned.bilevel)
+        where = MaskValuePlaces(found, scanned).describe
+        mask_values = name_mask_values(values, naming=naming, bilevel=scanned.bilevel, where=where)
     except S4miError as error:
         mask_values, arguments = _named_values(values, masks)
         command += arguments
@@ -180,13 +182,19 @@ def _named_values(values: set[MaskKey], masks: Sequence[Path]) -> tuple[dict[Mas
     in_order = sorted(in_one_encoding(values | {0}), key=lambda value: (isinstance(value, str), value))
     names = {value: BACKGROUND if value in (0, "#000000") else f"class_{value}" for value in in_order}
     if len(values) > MAX_CLASSES:
-        return names, ["--mask-nonzero", "object"]
+        return {value: name if name == BACKGROUND else "object" for value, name in names.items()}, [
+            "--mask-nonzero", "object"
+        ]  # fmt: skip
     return names, [argument for value, name in names.items() for argument in ("--mask-value", f"{value}={name}")]
 
 
 def _hint(arguments: Sequence[str], message: str) -> str:
     """Return what to do about values without a name: the option proposed for all of them, else that of the message."""
-    return f"use {shlex.join(arguments)}" if arguments[0] != "--mask-value" else message.partition("; ")[2]
+    hint = message.partition("; ")[2]
+    if arguments[0] == "--mask-value":
+        return hint
+    masks, otherwise, _ = hint.partition("; else ")
+    return f"{masks + otherwise if otherwise else ''}use {shlex.join(arguments)}"
 
 
 def _nested(path: Path) -> list[str]:

@@ -9,6 +9,19 @@ from s4mi.data.files import SUFFIXES, suffix_of
 from s4mi.data.names import existing_file
 
 
+def has_folder(folder: Path, name: str) -> bool:
+    """Whether `folder` has the folder `name`, or one that it is the pattern of."""
+    return bool(_matching(folder, name)) if _is_pattern(folder, name) else (folder / name).is_dir()
+
+
+def _is_pattern(folder: Path, name: str) -> bool:
+    return any(sign in name for sign in "*?[") and not (folder / name).exists()
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    return sorted(filter(Path.is_dir, folder.glob(pattern)))
+
+
 @dataclass(frozen=True)
 class FileLookup:
     """Folders that are searched for the files of a table, in order."""
@@ -20,8 +33,7 @@ class FileLookup:
         """Search the folders `names` of `folder`, which may be patterns such as `images_*/images`, then `folder`."""
         found: list[Path] = []
         for name in names:
-            is_pattern = any(sign in name for sign in "*?[") and not (folder / name).exists()
-            found += sorted(filter(Path.is_dir, folder.glob(name))) if is_pattern else [folder / name]
+            found += _matching(folder, name) if _is_pattern(folder, name) else [folder / name]
         return cls((*found, folder))
 
     def find(self, cell: str) -> Path | None:

@@ -16,6 +16,7 @@ from s4mi.data.files import SUFFIXES, TILES, WHOLE_SLIDES, is_image_file, suffix
 from s4mi.data.formats import nrrd_seg
 from s4mi.data.names import normalised
 from s4mi.data.row import Row
+from s4mi.data.sources.affix_use import masks_in_images
 from s4mi.data.sources.misplaced_masks import find_mask_folders, find_masks_beside
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
 from s4mi.data.sources.patient_pattern import group_by_name
@@ -35,15 +36,15 @@ class FolderOptions:
     """Options for reading the layout of a folder.
 
     Attributes:
-        images, masks: names of the folders with images and masks.
+        images, masks: names of the folders with images and masks; None: `images` and `masks`, if they exist.
         mask_suffix: suffix of mask names, before the file extension; `''`: every file beside the images is an image.
             None: none, but names like `x_mask.png` beside `x.png` are an error.
         group_pattern: regular expression whose group 1 is the patient, searched in file names.
         classes: whether sub-folders are classes.
     """
 
-    images: str = "images"
-    masks: str = "masks"
+    images: str | None = None
+    masks: str | None = None
     mask_suffix: str | None = None
     group_pattern: str = ""
     classes: bool = True
@@ -53,7 +54,8 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> FoundData
     """Find the images below `source`, with the labels, masks and split that the layout provides.
 
     Raises:
-        S4miError: the folder does not exist or contains no images, or the pattern is invalid.
+        S4miError: the folder, or one that an option names, does not exist or contains no images, or the pattern is
+            invalid.
     """
     options = options or FolderOptions()
     source = expanded(source).resolve()
@@ -62,13 +64,20 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> FoundData
     findings: list[Finding] = []
     rows: list[Row] = []
     united: dict[Path, tuple[Path, ...]] = {}
-    for part, folder in _parts(source):
+    parts = _parts(source)
+    for option, name in (("--images", options.images), ("--masks", options.masks)):
+        if name is not None and not any((folder / name).is_dir() for _, folder in parts):
+            existing = ", ".join(sorted({path.name for _, folder in parts for path in _sub_folders(folder)})) or "none"
+            raise S4miError(f"{option} {name!r}: no such folder in {source} (existing: {existing}); correct its name")
+    for part, folder in parts:
         part_rows, matches = _read_part(folder, part, source=source, options=options)
         rows.extend(part_rows)
         findings.extend(matches.findings)
         united |= matches.further
     if not rows:
         raise S4miError(f"{source}: {_no_images(source)}")
+    if options.mask_suffix and all(finding.severity != "error" for finding in findings):
+        findings.extend(masks_in_images(rows, AffixPattern(mask_suffix=options.mask_suffix)))
     if options.group_pattern:
         rows, group_findings = group_by_name(rows, options.group_pattern, source=source)
         findings.extend(group_findings)
@@ -96,8 +105,9 @@ def _parts(source: Path) -> list[tuple[Part | None, Path]]:
 
 
 def _read_part(folder: Path, part: Part | None, *, source: Path, options: FolderOptions) -> tuple[list[Row], Matches]:
-    image_root = folder / options.images if (folder / options.images).is_dir() else folder
-    mask_root = folder / options.masks if (folder / options.masks).is_dir() else image_root
+    image_root, mask_root = folder / (options.images or "images"), folder / (options.masks or "masks")
+    image_root = image_root if image_root.is_dir() else folder
+    mask_root = mask_root if mask_root.is_dir() else image_root
     images = image_files(image_root)
     masks: list[Path] = []
     naming = AffixPattern(mask_suffix=options.mask_suffix or "")
@@ -107,7 +117,7 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: Folder
         masks = beside
         images = [path for path in images if path not in set(beside)]
     elif mask_root != image_root:
-        masks = [path for path in image_files(mask_root) if naming.is_mask(path)]
+        masks = image_files(mask_root)
         images = [path for path in images if not path.is_relative_to(mask_root)]
     elif options.mask_suffix:
         masks = [path for path in images if naming.is_mask(path)]
@@ -115,7 +125,7 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: Folder
     elif options.mask_suffix is None:
         unpaired = find_mask_folders(image_files(folder), folder, source=source)
     if options.mask_suffix != "" and not unpaired:
-        unpaired = find_masks_beside(images, source, suffix=options.mask_suffix)
+        unpaired = find_masks_beside(images, source, suffix=options.mask_suffix if masks else None)
     matches = match(images, masks, image_roots=[image_root], mask_roots=[mask_root], naming=naming)
     rows = [
         Row(

@@ -1,6 +1,6 @@
 """Assign class names to the pixel values and colours found in masks."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,15 +34,28 @@ class ScannedMasks:
     """Values found in masks, warnings for those that cannot be read, and whether no mask has more than two levels.
 
     A file of two levels holds 0 and 1 (such as one of 1 bit) or 0 and 255.
+
+    Attributes:
+        of_file: the values in each mask that can be read.
     """
 
-    values: set[MaskKey]
+    of_file: Mapping[Path, tuple[MaskKey, ...]]
     unreadable: list[Finding]
     bilevel: bool
 
+    @property
+    def values(self) -> set[MaskKey]:
+        """The values in all masks."""
+        return {value for values in set(self.of_file.values()) for value in values}
+
 
 def name_mask_values(
-    values: Iterable[MaskKey], *, naming: DatasetNaming, bilevel: bool = False, hint: str = ""
+    values: Iterable[MaskKey],
+    *,
+    naming: DatasetNaming,
+    bilevel: bool = False,
+    hint: str = "",
+    where: Callable[[Sequence[MaskKey]], str] = lambda _: "",
 ) -> dict[MaskKey, str]:
     """Map the pixel values found in masks to class names.
 
@@ -51,19 +64,22 @@ def name_mask_values(
     Args:
         bilevel: whether each file holds 0 and 1, or 0 and 255, so that 1 and 255 are one class.
         hint: what to do instead of naming each value, for the message.
+        where: says which masks have values, for the message (`mask_value_places.py`).
 
     Raises:
         S4miError: there are more values but no names, or values that `naming.mask_values` lacks.
     """
     present = sorted(in_one_encoding(set(values)), key=lambda value: (isinstance(value, str), value))
     black: MaskKey = "#000000" if present and isinstance(present[0], str) else 0
-    shown = ", ".join(map(str, present[:8])) + (f", … ({len(present)} in all)" if len(present) > 8 else "")
+    shown = _listed(present)
     if naming.mask_values:
         if unnamed := [value for value in present if value not in naming.mask_values]:
-            options = " ".join(f"--mask-value {value}=NAME" for value in unnamed[:MAX_NAMED])
+            options = " ".join(f"--mask-value {value}=NAME" for value in unnamed)
+            if len(unnamed) > MAX_NAMED:
+                options = "--mask-value VALUE=NAME for each"
             raise S4miError(
-                f"masks contain the values {shown}, of which {', '.join(map(str, unnamed[:MAX_NAMED]))} have no name; "
-                f"add {options}, with the name 'ignore' for pixels without annotation"
+                f"masks contain the values {shown}, of which {_listed(unnamed)} have no name; "
+                f"{where(unnamed)}add {options}, with the name 'ignore' for pixels without annotation"
             )
         return dict(sorted(naming.mask_values.items(), key=lambda pair: (pair[1] != BACKGROUND, pair[0])))
     foreground = [value for value in present if value != black]
@@ -77,15 +93,25 @@ def name_mask_values(
             else "use --mask-nonzero NAME if all but 0 are one class, e.g. numbered objects, or re-export them with "
             "one number per class, in a lossless format"
         )
-        raise S4miError(f"masks contain the values {shown}, whose classes are unknown; {hint}")
+        raise S4miError(f"masks contain the values {shown}, whose classes are unknown; {where(foreground)}{hint}")
     return {black: BACKGROUND, (foreground[0] if foreground else 255): naming.foreground}
+
+
+def _listed(values: Sequence[MaskKey]) -> str:
+    more = f", … ({len(values)} in all)" if len(values) > MAX_NAMED else ""
+    return ", ".join(map(str, values[:MAX_NAMED])) + more
 
 
 def in_one_encoding(values: set[MaskKey]) -> set[MaskKey]:
     """Convert numbers to grey colours if any value is a colour."""
     if all(isinstance(value, int) for value in values):
         return values
-    return {value if isinstance(value, str) else f"#{value:02x}{value:02x}{value:02x}" for value in values}
+    return set(map(as_colour, values))
+
+
+def as_colour(value: MaskKey) -> str:
+    """Return a colour as it is, and a number as a grey colour."""
+    return value if isinstance(value, str) else f"#{value:02x}{value:02x}{value:02x}"
 
 
 def scan_masks(
@@ -100,7 +126,8 @@ def scan_masks(
     """
     keys = {path: key_of(path, {"scan": True}) for path in masks} if journal is not None else {}
     known = {path: result for path, key in keys.items() if journal and (result := journal.get(key)) is not None}
-    each: set[tuple[MaskKey, ...]] = {tuple(values) for values in known.values()}
+    of_file: dict[Path, tuple[MaskKey, ...]] = {path: tuple(values) for path, values in known.items()}
+    same = {values: values for values in of_file.values()}  # most masks have the same few values
     unreadable: list[Finding] = []
     todo = [path for path in masks if path not in known]
     for path, values in zip(todo, in_parallel(_values_of, todo, progress=progress), strict=True):
@@ -108,11 +135,11 @@ def scan_masks(
             message = f"mask {path.name!r} {values}"
             unreadable.append(Finding(values.code, "warning", str(path), line=None, message=message))
             continue
-        each.add(values)
+        of_file[path] = same.setdefault(values, values)
         if journal is not None:
             journal.note(keys[path], values)
-    bilevel = all(set(values) <= {0, 1} or set(values) <= {0, 255} for values in each)
-    return ScannedMasks({value for values in each for value in values}, unreadable, bilevel)
+    bilevel = all(set(values) <= {0, 1} or set(values) <= {0, 255} for values in set(of_file.values()))
+    return ScannedMasks(of_file, unreadable, bilevel)
 
 
 def propose_threshold(masks: Sequence[Path]) -> str:

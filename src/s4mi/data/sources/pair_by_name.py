@@ -4,11 +4,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path, PurePath
 
 from s4mi.data.files import stem_of
 from s4mi.data.names import NameIndex
+from s4mi.data.sources.affix_hints import suggest_affixes
 from s4mi.data.spec import Finding
 from s4mi.formatting import plural
 
@@ -51,6 +51,19 @@ class AffixPattern:
         if (stem := self.mask_stem(path)) is not None and self.mask_suffix:
             stems.append(NUMBER.sub("", stem))
         return [stem for stem in stems if stem]
+
+    @property
+    def of_masks(self) -> str:
+        """The options for the names of masks, as given, or `''`."""
+        options = (("--mask-prefix", self.mask_prefix), ("--mask-suffix", self.mask_suffix))
+        return " ".join(f"{option} {affix!r}" for option, affix in options if affix)
+
+    @property
+    def of_images(self) -> str:
+        """The options for the names of images, as given, or `''`."""
+        suffixes = (self.image_suffix, *self.more_image_suffixes)
+        options = (("--image-prefix", self.image_prefix), *(("--image-suffix", suffix) for suffix in suffixes))
+        return " ".join(f"{option} {affix!r}" for option, affix in options if affix)
 
     def is_mask(self, path: Path) -> bool:
         """Whether a name is that of a mask, with or without a number after it."""
@@ -99,7 +112,11 @@ def match(
         if others := tuple(mask for mask in more if mask != first):
             further[first] = others
     used = [mask for others in further.values() for mask in others]
-    findings = _match_findings(images, [mask for mask in masks if mask in stems or mask in used], mask_of, used)
+    fitting = {*used, *(mask for mask in masks if naming.is_mask(mask))}
+    findings = _match_findings(images, [mask for mask in masks if mask in fitting], mask_of, used)
+    findings += left_out(
+        images, [mask for mask in masks if mask not in fitting], mask_of, fitting=len(fitting), naming=naming
+    )
     if further:
         (first, others), *_ = further.items()
         message = (
@@ -108,6 +125,36 @@ def match(
         )
         findings.append(Finding("masks-united", "note", "", None, message))
     return Matches(mask_of, further, findings)
+
+
+def left_out(
+    images: Sequence[Path],
+    masks: Sequence[Path],
+    mask_of: Mapping[Path, Path],
+    *,
+    fitting: int,
+    naming: AffixPattern,
+) -> list[Finding]:
+    """Report masks whose names lack the affixes that were given: an error if no mask is left.
+
+    Where every image has a mask, they are another kind of mask, which the affixes are there to leave out.
+
+    Args:
+        fitting: number of masks that have the affixes.
+    """
+    if not masks:
+        return []
+    of_all = f"{len(masks)} of {plural(len(masks) + fitting, 'mask')}: {some([mask.name for mask in masks])}"
+    if not mask_of:
+        message = f"{naming.of_masks} does not fit {of_all}; {suggest_affixes(images, masks)}"
+        return [Finding("mask-without-image", "error", "", None, message)]
+    without = sum(image not in mask_of for image in images)
+    if not without:
+        message = f"{naming.of_masks} leaves out {of_all}; every image has a mask without them"
+        return [Finding("mask-left-out", "note", "", None, message)]
+    lack = f"{without} of {plural(len(images), 'image')} lack a mask"
+    message = f"{naming.of_masks} does not fit {of_all}; they are left out, but {lack}, so rename those that are theirs"
+    return [Finding("mask-left-out", "warning", "", None, message)]
 
 
 def _numbered(
@@ -146,7 +193,7 @@ def _match_findings(
     matched = {*mask_of.values(), *further}
     unmatched = [mask.name for mask in masks if mask not in matched]
     if unmatched:
-        hint = _suggest_affixes(images, masks) if not mask_of else "rename them after their images, or remove them"
+        hint = suggest_affixes(images, masks) if not mask_of else "rename them after their images, or remove them"
         message = f"{len(unmatched)} of {plural(len(masks), 'mask')} without an image: {some(unmatched)}; {hint}"
         findings.append(Finding("mask-without-image", "warning" if mask_of else "error", "", None, message))
     shared = [mask.name for mask, count in Counter(mask_of.values()).items() if count > 1]
@@ -154,32 +201,6 @@ def _match_findings(
         message = f"{plural(len(shared), 'mask')} matched by several images: {some(shared)}; make image names unique"
         findings.append(Finding("mask-of-several-images", "error", "", None, message))
     return findings
-
-
-def _suggest_affixes(images: Sequence[Path], masks: Sequence[Path]) -> str:
-    """Suggest options for the affixes of the names, from the most similar pair of an image and a mask."""
-    stems = {stem_of(image) for image in images}
-    for mask in masks[:50]:
-        name = stem_of(mask)
-        contained = max((stem for stem in stems if stem in name), key=len, default="")
-        if contained:
-            prefix, _, suffix = name.partition(contained)
-            options = [f"--mask-prefix {prefix!r}"] * bool(prefix) + [f"--mask-suffix {suffix!r}"] * bool(suffix)
-            return f"{mask.name!r} seems to belong to {contained!r}: use {' '.join(options)}"
-        start = max((_common_start(stem, name) for stem in stems), key=len, default="")
-        image = next((stem for stem in stems if start and stem.startswith(start)), None)
-        if image is not None and len(start) > len(name) // 2:
-            return (
-                f"{mask.name!r} seems to belong to {image!r}: use --image-suffix {image[len(start) :]!r} "
-                f"--mask-suffix {name[len(start) :]!r}"
-            )
-    example = f" (example of an image name: {images[0].name!r})" if images else ""
-    return f"specify how mask names differ with --mask-suffix or --mask-prefix{example}"
-
-
-def _common_start(one: str, other: str) -> str:
-    equal = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return "".join(character for character, _ in equal)
 
 
 def _below(path: Path, roots: Sequence[Path]) -> PurePath:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from s4mi.data.row import Row
-from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
+from s4mi.data.sources.affix_use import image_affix_findings, masks_in_images
+from s4mi.data.sources.pair_by_name import AffixPattern, Matches, left_out, match, some
 from s4mi.data.sources.pair_by_reference import match_segmentations
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import PART_NAMES, FoundDataset, part_in_name
@@ -50,11 +51,15 @@ def read_pairs(source: Path, options: PairsOptions | None = None) -> FoundDatase
     if of_each := image_folders(source, options):
         rows, united, findings = _read_image_folders(of_each, options, source=source)
     else:
+        seen: list[Path] = []
         for part, folder in _parts(source, options):
-            part_rows, matches = _read_part(folder, part, source=source, options=options)
+            part_rows, matches = _read_part(folder, part, source=source, options=options, seen=seen)
             rows += part_rows
             findings += matches.findings
             united |= matches.further
+        findings += image_affix_findings(seen, options.naming)
+        if options.naming.of_masks and set(options.images) & set(options.masks):
+            findings += masks_in_images(rows, options.naming)
     if options.group_pattern:
         rows, group_findings = group_by_name(rows, options.group_pattern, source=source)
         findings += group_findings
@@ -95,22 +100,31 @@ def _read_image_folders(
         path: next(filter(None, map(part_in_name, path.relative_to(source).parts[:-1])), None) for path in folders
     }
     official = all(parts.values()) and len(set(parts.values())) > 1
+    naming, left, fitting = options.naming, list[Path](), 0
     for path, images in folders.items():
-        masks = [file for name in options.masks if (path / name).is_dir() for file in image_files(path / name)]
+        files = [file for name in options.masks if (path / name).is_dir() for file in image_files(path / name)]
+        masks = [file for file in files if naming.is_mask(file)]
+        fitting += len(masks)
+        left += [file for file in files if not naming.is_mask(file)]
         if masks[1:]:
             united[masks[0]] = tuple(masks[1:])
         rows.append(
             Row("", images[0], masks[0] if masks else None, labels=None, group=None,
                 split=parts[path] if official else None, line=0)
         )  # fmt: skip
+    mask_of = {row.image: row.mask for row in rows if row.mask is not None}
+    findings = left_out([row.image for row in rows], left, mask_of, fitting=fitting, naming=naming)
+    findings = [replace(finding, file=".") for finding in findings]
+    of_images = image_affix_findings([row.image for row in rows], naming)
+    findings += [finding for finding in of_images if finding.severity == "error"]  # the others are not left out here
     if not united:
-        return rows, united, []
+        return rows, united, findings
     (first, others), *_ = united.items()
     message = (
         f"{plural(len(united), 'image')} with several masks, which are united: "
         f"{some([first.name, *(mask.name for mask in others)])}"
     )
-    return rows, united, [Finding("masks-united", "note", ".", None, message)]
+    return rows, united, [*findings, Finding("masks-united", "note", ".", None, message)]
 
 
 def _parts(source: Path, options: PairsOptions) -> Iterator[tuple[Part | None, Path]]:
@@ -123,7 +137,10 @@ def _parts(source: Path, options: PairsOptions) -> Iterator[tuple[Part | None, P
         yield from ((PART_NAMES[path.name.lower()], path) for path in parts)
 
 
-def _read_part(folder: Path, part: Part | None, *, source: Path, options: PairsOptions) -> tuple[list[Row], Matches]:
+def _read_part(
+    folder: Path, part: Part | None, *, source: Path, options: PairsOptions, seen: list[Path]
+) -> tuple[list[Row], Matches]:
+    """Return the rows of a folder; its images, also those whose names do not fit, are added to `seen`."""
     image_roots, mask_roots = ([folder / name for name in names] for names in (options.images, options.masks))
     for option, roots in (("--images", image_roots), ("--masks", mask_roots)):
         for root in roots:
@@ -138,11 +155,13 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: PairsO
         images = [path for path in images if path not in set(masks)]
     else:
         images = [path for path in images if not any(path.is_relative_to(root) for root in mask_roots)]
-    images = [path for path in images if options.naming.image_stem(path) is not None]
-    if not images:
-        raise S4miError(
-            f"{image_roots[0]}: no images with a matching name; check --images, --image-prefix and --image-suffix"
-        )
+    seen += images
+    named_so = [path for path in images if options.naming.image_stem(path) is not None]
+    if not named_so:
+        fault = f"{options.naming.of_images} fits no image" if options.naming.of_images else "no images"
+        example = f" (example of a name: {images[0].name!r})" if images else ""
+        raise S4miError(f"{image_roots[0]}: {fault}{example}; check --images, --image-prefix and --image-suffix")
+    images = named_so
     matches, named = match_segmentations(images, masks)
     if named or not matches.mask_of:
         left = [image for image in images if image not in matches.mask_of]

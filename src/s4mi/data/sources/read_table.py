@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.data.sources.check_workbook import WorkbookError, check_workbook
+from s4mi.data.stray_quotes import stray_quote
 from s4mi.errors import S4miError, nearest, require_extra
 from s4mi.formatting import plural
 
@@ -71,17 +72,25 @@ def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
     first = text.partition("\n")[0]
     # Spreadsheet programs write CSV with ',', ';' or tabs, depending on the locale; the header shows which.
     separator = separator or max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv.reader(lines, delimiter=separator)
+    before = 0
     try:
         columns = tuple(name.strip() for name in next(reader, []))
         if not any(columns):
             raise S4miError(f"{path}:1: the table is empty; put the column names into its first line")
+        if reader.line_num > 1 and (fault := stray_quote(lines[: reader.line_num], first=1, separator=separator)):
+            raise S4miError(f"{path}:1: {fault}")
         records = []
         before = reader.line_num
         for values in reader:
             line, before = before + 1, reader.line_num
             if not any(value.strip() for value in values):
                 continue
+            if len(values) != len(columns) or before > line:
+                fault = stray_quote(lines[line - 1 : before], first=line, separator=separator, columns=len(columns))
+                if fault:
+                    raise S4miError(f"{path}:{line}: {fault}")
             if len(values) != len(columns):
                 raise S4miError(
                     f"{path}:{line}: {plural(len(values), 'cell')} in the row but {len(columns)} in the header; "
@@ -89,7 +98,9 @@ def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
                 )
             records.append(TableRow(line, dict(zip(columns, (value.strip() for value in values), strict=True))))
     except csv.Error as error:
-        raise S4miError(f"{path}:{reader.line_num}: not valid CSV ({error}); check for an unclosed quote") from error
+        raise S4miError(
+            f"{path}:{before + 1}: not valid CSV ({error}); check this line for an unclosed quotation mark"
+        ) from error
     return _checked(path, columns, records)
 
 

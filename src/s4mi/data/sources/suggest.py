@@ -150,7 +150,7 @@ def choose_table(paths: Sequence[Path]) -> TableChoice | None:
             notes.append(f"{path.name} (unreadable)")
             continue
         options = with_files(table, suggest_options(table))
-        lookup = FileLookup.below(path.parent, options.images)
+        lookup = FileLookup.below(path.parent, options.images or ("images",))
         found = sum(lookup.find(record.cells[options.image or ""]) is not None for record in table.records)
         label = options.label or ", ".join(options.one_hot)
         notes.append(f"{path.name} ({found} of {len(table.records)} images found{f', label {label}' if label else ''})")
@@ -175,7 +175,7 @@ def with_files(table: SourceTable, options: TableOptions, *, others: Sequence[So
     cells = [record.cells[column] for one in (table, *others) for record in one.records if column in record.cells]
     images = suggest_images(table.path.parent, cells)
     pattern = "" if options.group else suggest_patients(cells)
-    return replace(options, images=images, group_pattern=pattern)
+    return replace(options, images=None if images == ("images",) else images, group_pattern=pattern)
 
 
 def _joined(tables: Mapping[Path, SourceTable], choice: TableChoice) -> TableOptions:
@@ -217,7 +217,6 @@ def command_arguments(options: TableOptions) -> list[str]:
     ):  # fmt: skip
         arguments += [] if text is None else [flag, text]
     arguments += [argument for path in options.join for argument in ("--join", str(path))]
-    if options.images != ("images",):
-        arguments += [argument for name in options.images for argument in ("--images", name)]
+    arguments += [argument for name in options.images or () for argument in ("--images", name)]
     arguments += [argument for name in options.negatives for argument in ("--negative", name)]
     return arguments + (["--one-hot-prefix", options.one_hot_prefix] if options.one_hot_prefix else [])

@@ -6,10 +6,12 @@ present) or in one column of 0 and 1 per class; an image with an empty cell is n
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from s4mi.data.row import MANIFEST_NAME, Row
+from s4mi.data.sources.file_lookup import has_folder
 from s4mi.data.sources.join_tables import join_tables
 from s4mi.data.sources.one_hot import one_hot_classes
 from s4mi.data.sources.read_table import TABLE_SUFFIXES, SourceTable, read_table
@@ -18,9 +20,12 @@ from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.table_rows import TableReader
 from s4mi.data.sources.types import PART_NAMES, FoundDataset, part_in_name
 from s4mi.data.spec import Finding
-from s4mi.errors import S4miError
+from s4mi.errors import S4miError, nearest
 from s4mi.home import expanded
 from s4mi.records import Part
+
+MAX_LISTED = 8
+"""Folders or columns that a message lists."""
 
 
 def find_tables(source: Path) -> dict[Part | None, Path]:
@@ -68,10 +73,12 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     tables = find_tables(source)
     if not tables:
         raise S4miError(f"{source}: contains no table ({', '.join(TABLE_SUFFIXES)}); pass the path of the table")
+    _require_matches(options, [path.parent for path in tables.values()])
     rows: list[Row] = []
     findings: list[Finding] = []
     cells: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
+    texts: list[str] = []
     for part, path in tables.items():
         table, join_findings = join_tables(read_table(path), options, source=folder)
         findings.extend(join_findings)
@@ -81,6 +88,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         rows.extend(reader.rows())
         findings.extend(reader.findings)
         cells += reader.label_names
+        texts += [record.cells[reader.label] for record in table.records if reader.label]
         unknown += reader.unknown
     if options.one_hot:
         classes = one_hot_classes(options)
@@ -95,6 +103,9 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         findings.append(Finding("unknown-labels", "note", first_table, None, message))
     if not options.one_hot:
         findings += label_cell_findings(cells, options, file=first_table)
+    if options.separator and not any(options.separator in text for text in texts):
+        message = f"--label-separator {options.separator!r} is in no label; correct it if labels have several names"
+        findings.append(Finding("label-separator", "warning", first_table, None, message))
     if not options.one_hot and not (options.multilabel or options.negatives) and counts == {0, 1}:
         line = next(row.line for row in rows if row.labels == ())
         message = "label 'none' means annotated with no class present; use --multilabel if so, else rename the class"
@@ -103,8 +114,26 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         message = f"{classes[0]!r} is the only label; choose another column with --label, or none with --label ''"
         findings.append(Finding("one-class", "error", first_table, 1, message))
     return FoundDataset(
-        folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, listed=source.is_file()
-    )
+        folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, listed=source.is_file(),
+        table=first_table if len(tables) == 1 else "",
+    )  # fmt: skip
+
+
+def _require_matches(options: TableOptions, folders: Sequence[Path]) -> None:
+    """Raise S4miError if a folder that an option names is beside no table, or a prefix is that of no column."""
+    if options.join_on and not options.join:
+        raise S4miError(f"--on {options.join_on!r}: there is no table to join; name it with --join")
+    if options.one_hot_prefix and not any(name.startswith(options.one_hot_prefix) for name in options.one_hot):
+        columns = f"columns: {', '.join(options.one_hot[:MAX_LISTED])}" if options.one_hot else "--one-hot is not given"
+        raise S4miError(
+            f"--one-hot-prefix {options.one_hot_prefix!r}: prefix of no one-hot column ({columns}); correct it"
+        )
+    for option, names in (("--images", options.images or ()), ("--masks", options.masks or ())):
+        for name in names:
+            if not any(has_folder(folder, name) for folder in folders):
+                known = sorted(path.name for path in folders[0].iterdir() if path.is_dir())
+                hint = nearest(name, known) or f"; use one of {', '.join(known[:MAX_LISTED])}" * bool(known)
+                raise S4miError(f"{option} {name!r}: no such folder in {folders[0]}{hint or '; correct its path'}")
 
 
 def _without_labels(

@@ -23,7 +23,8 @@ class TableOptions:
             separated by something else are an error.
         negatives: names in `label` for an image that shows none of the classes.
         group_pattern: regular expression whose group 1 is the patient, searched in the cell of the image.
-        images, masks: folders to search for the files, relative to the folder of the table, which is searched last.
+        images, masks: folders to search for the files, relative to the folder of the table, which is searched last;
+            None: `images` and `masks`, if they exist.
         join: further tables, whose columns are added to the rows.
         join_on: column that the tables have in common; None: the column of the image.
     """
@@ -41,7 +42,7 @@ class TableOptions:
     separator: str | None = None
     negatives: tuple[str, ...] = ()
     group_pattern: str = ""
-    images: tuple[str, ...] = ("images",)
-    masks: tuple[str, ...] = ("masks",)
+    images: tuple[str, ...] | None = None
+    masks: tuple[str, ...] | None = None
     join: tuple[Path, ...] = ()
     join_on: str | None = None

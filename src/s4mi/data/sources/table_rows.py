@@ -50,8 +50,8 @@ class TableReader:
         if self.pattern is not None:
             self.group = None
         self.folder = self.table.path.parent
-        self.images = FileLookup.below(self.folder, options.images)
-        self.masks = FileLookup.below(self.folder, options.masks)
+        self.images = FileLookup.below(self.folder, options.images or ("images",))
+        self.masks = FileLookup.below(self.folder, options.masks or ("masks",))
 
     def rows(self) -> list[Row]:
         """Return the rows without errors."""

@@ -83,6 +83,7 @@ class FoundDataset:
         united: further masks of an image, by its first mask, which an import unites into one.
         channels: files of further channels of an image, by that of its first, which an import combines into one.
         listed: whether a file lists every image, so that other files in `folder` are never imported.
+        table: name of the table that has the images in the lines of `rows`, if it is one.
         segments: names of all segments of 3D Slicer, in the order of the values that masks get.
         edits: classes to rename and drop in masks, whose names are known once they are read.
     """
@@ -97,6 +98,7 @@ class FoundDataset:
     united: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
     channels: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
     listed: bool = False
+    table: str = ""
     segments: tuple[str, ...] = ()
     edits: ClassEdits = field(default_factory=ClassEdits)
 

@@ -27,6 +27,7 @@ from s4mi.data.sources.frames import expand
 from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.label_names import find_label_problems
 from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, scan_masks
+from s4mi.data.sources.mask_value_places import MaskValuePlaces, unused_names
 from s4mi.data.sources.pseudonyms import pseudonym_key
 from s4mi.data.sources.referenced import shared_stretch_finding, verify_images
 from s4mi.data.sources.refuse import refuse_errors, skip_missing_files
@@ -132,8 +133,8 @@ def _write(
     if composed:
         jobs = [ComposeJob((mask, *found.united.get(mask, ())), target) for mask, target in composed.items()]
         work = partial(progress, "writing masks")
-        values, failed = compose_masks(jobs, naming.mask_rule, journal=journal, progress=work)
-        codes |= values
+        composed_codes, failed = compose_masks(jobs, naming.mask_rule, journal=journal, progress=work)
+        codes |= composed_codes
         findings += [
             Finding(error.code, "warning", str(found.folder), None, f"{error}; row skipped")
             for error in failed.values()
@@ -147,11 +148,17 @@ def _write(
     hint = propose_threshold(files) if ambiguous and not naming.mask_values else ""
     if files and len(unreadable) == len(files) and not codes:
         raise S4miError(f"{unreadable[0]} (none of {plural(len(files), 'mask')} can be read){hint}")
-    if found.segments:
+    if not found.segments:
+        findings += unused_names(scanned.values | codes, naming, masks=bool(masks or codes))
+    else:
         naming = _named_by_segments(found, naming)
     bilevel = scanned.bilevel and codes <= {0, 255}
+    written = {row.mask for row in rows if row.mask is not None} - set(files)
+    changed = {mask: targets[mask] for mask in written}
+    where = MaskValuePlaces(found, scanned, changed).describe
+    values = scanned.values | codes
     mask_values = (
-        name_mask_values(scanned.values | codes, naming=naming, bilevel=bilevel, hint=hint) if masks or codes else {}
+        name_mask_values(values, naming=naming, bilevel=bilevel, hint=hint, where=where) if masks or codes else {}
     )
     mask_values = edit_mask_names(mask_values, found.edits)
     spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
