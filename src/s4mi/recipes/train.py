@@ -95,7 +95,7 @@ def train(
             prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
             if resume and run_dir.split_path.exists():
                 check_data_state(run, prepared, data_state(config, prepared))
-                run_dir.check_split(prepared.split)
+                run_dir.check_split(prepared.split, prepared.manifest)
             pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
             record: RunRecord | PretrainingRecord
             if config.method.fitted:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from s4mi.config import RunConfig, differences, load_run_config
 from s4mi.config.run import run_config_text
-from s4mi.data.splits.split_file import Split, read_split_hash
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import PARTS
+from s4mi.data.splits.split_file import Split, read_split_hash, remaining_parts
 from s4mi.errors import S4miError
 from s4mi.records import METRICS_NAME, RECORD_NAME, SPLIT_NAME
 from s4mi.records.atomic import TEMPORARY, sweep
@@ -71,18 +73,24 @@ class RunDir:
             )
         return load_run_config(self.config_path)
 
-    def check_split(self, split: Split) -> None:
+    def check_split(self, split: Split, manifest: Manifest) -> None:
         """Check that `split` is the one the run was trained with; otherwise it may have seen the test images.
+
+        Images may have been erased since, if the others are in the same parts.
 
         Raises:
             S4miError: the data set has changed since training.
         """
         trained = read_split_hash(self.split_path)
-        if trained != split.hash:
-            raise S4miError(
-                f"{self.split_path}: the run was trained on split {trained}, but the data set now gives {split.hash}; "
-                "restore its manifest, or train again"
-            )
+        if trained == split.hash:
+            return
+        remaining = remaining_parts(self.split_path, manifest)
+        if remaining == {part: {manifest.rows[row].id for row in split.rows(part)} for part in PARTS}:
+            return
+        raise S4miError(
+            f"{self.split_path}: the run was trained on split {trained}, but the data set now gives {split.hash}; "
+            "train again, or restore the manifest if images were not removed on purpose"
+        )
 
 
 def only_process(run: Path) -> AbstractContextManager[None]:
