@@ -85,7 +85,7 @@ class RunDir:
         if trained == split.hash:
             return
         remaining = remaining_parts(self.split_path, manifest)
-        if remaining == {part: {manifest.rows[row].id for row in split.rows(part)} for part in PARTS}:
+        if remaining == {part: frozenset(manifest.rows[row].id for row in split.rows(part)) for part in PARTS}:
             return
         raise S4miError(
             f"{self.split_path}: the run was trained on split {trained}, but the data set now gives {split.hash}; "

@@ -58,7 +58,7 @@ def _drawn(
         manifest, task, method=method, amount=LabelAmount.parse(amount), fraction_seed=5, foreground=shares, base=base,
         budget=budget,
     )  # fmt: skip
-    ids = {part: {manifest.rows[row].id for row in split.rows(part)} for part in PARTS}
+    ids: dict[str, set[str]] = {part: {manifest.rows[row].id for row in split.rows(part)} for part in PARTS}
     return split, {**ids, "labelled": {manifest.rows[row].id for row in split.labelled}}
 
 
