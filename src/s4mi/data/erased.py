@@ -45,7 +45,7 @@ def read_erased(folder: Path, spec: DatasetSpec, version: int | None = None) -> 
     """Read the places of the images that were erased from a version of a data set; by default the newest.
 
     Raises:
-        S4miError: the file is damaged.
+        S4miError: the file is damaged, or names a class that the data set no longer has.
     """
     path = folder / ERASED_NAME
     if not path.is_file():
@@ -58,7 +58,7 @@ def read_erased(folder: Path, spec: DatasetSpec, version: int | None = None) -> 
         return tuple(_image(row, spec, follows) for row in table if int(row["version"]) == last)
     except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise S4miError(
-            f"{path}: damaged ({error}); restore it, or remove it to have random splits drawn anew"
+            f"{path}: cannot be used ({error}); restore it, or remove it to have random splits drawn anew"
         ) from error
 
 

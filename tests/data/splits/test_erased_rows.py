@@ -178,7 +178,7 @@ def test_a_damaged_file_is_named(lesions_of_patients: Path) -> None:
     path = lesions_of_patients / ERASED_NAME
     manifest = known_version(lesions_of_patients)
     path.write_text(path.read_text().replace("\n1,", "\none,", 1))
-    with pytest.raises(S4miError, match=r"erased.csv: damaged .* or remove it"):
+    with pytest.raises(S4miError, match=r"erased.csv: cannot be used .* or remove it"):
         known_version(lesions_of_patients)
     path.unlink()
     assert manifest.erased
