@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s4mi.config import RunConfig, load_run_config, load_study, make_run_config, make_study, plan_study
+from s4mi.config.changed_settings import changed_settings
 from s4mi.config.layers import merged, stacked
 from s4mi.config.run import differences
 from s4mi.config.yaml_file import apply_overrides
@@ -78,6 +79,19 @@ def test_steps_are_only_another_way_to_write_epochs() -> None:
     assert differences(steps, epochs) == []
     assert steps.hash != config(steps=800).hash
     assert differences(steps, config(steps=800))
+
+
+def test_changed_steps_are_named_and_not_what_follows_from_them() -> None:
+    forty = config(steps=40)
+    assert changed_settings(forty, config(steps=80)) == ["steps: 40 → 80"]
+    assert changed_settings(forty, config(steps=20, epoch_steps=4)) == ["steps: 40 → 20", "epoch_steps: 2 → 4"]
+    assert changed_settings(config(steps=40, epochs=4), config(steps=80, epochs=8)) == ["steps: 40 → 80"]
+    assert changed_settings(forty, config(steps=80, seed=3)) == ["steps: 40 → 80", "seed: 0 → 3"]
+    to_epochs = changed_settings(forty, config(epochs=5))
+    assert to_epochs[0] == "steps: 40 → None"
+    assert "epochs: 20 → 5" in to_epochs
+    assert changed_settings(forty, config(epochs=20, epoch_steps=2, optim={"cosine_epochs": 20})) == []
+    assert changed_settings(config(epochs=4), config(epochs=5)) == ["epochs: 4 → 5"]
 
 
 def test_the_later_of_steps_and_epochs_counts() -> None:

@@ -20,8 +20,10 @@ from s4mi.errors import S4miError
 from s4mi.recipes import erase
 from s4mi.recipes.erase import erase_patient
 from s4mi.recipes.train import train
-from s4mi.records import atomic
+from s4mi.records import atomic, read_record
 from s4mi.records.lock import file_lock
+from s4mi.training.evaluate import evaluate_run
+from s4mi.training.run_dir import RunDir
 
 PATIENT = "patient_0003"
 
@@ -136,6 +138,45 @@ def test_an_interrupted_erasure_goes_on(place: Path, monkeypatch: pytest.MonkeyP
     ((run, parts),) = result.plan.runs
     assert run == place / "runs" / "one"
     assert parts
+
+
+def test_a_run_that_was_only_scored_on_the_patient_is_scored_on_the_others(place: Path, s4mi: Command) -> None:
+    run = place / "runs" / "one"
+    split = json.loads((run / "split.json").read_text())
+    group = {row.id: row.group or "" for row in load_manifest(place / "data").rows}
+    tested = [group[name] for name in split["test"]]
+    patient = tested[0]
+    kept = {part: [name for name in split[part] if group[name] != patient] for part in ("train", "val", "test")}
+    erase_patient(place / "data", patient, cache=place / "cache", confirmed=True)  # the run itself is not searched
+    done = s4mi("evaluate", run)
+    assert done.returncode == 0, done.stderr
+    gone = tested.count(patient)
+    said = " ".join(done.stdout.split())
+    assert f"{gone} image{'s were' if gone > 1 else ' was'} erased since training" in said.replace(
+        " of the test part", ""
+    )
+    assert f"of the other {len(kept['test'])}, and the record of the run keeps those of all {len(tested)}" in said
+    assert evaluate_run(run, "val") == read_record(run).val
+    erase_patient(place / "data", group[kept["test"][0]], runs=[run], cache=place / "cache", confirmed=True)
+    assert evaluate_run(run, "test").images == len(kept["test"]) - tested.count(group[kept["test"][0]])
+    (run / "record.json").unlink()
+    with pytest.raises(S4miError, match=r"it may have been trained on erased images; train again"):
+        train(RunDir(run).config(), run, resume=True)
+
+
+def test_a_run_whose_lists_lost_the_patient_says_so_when_it_is_resumed(place: Path) -> None:
+    run = place / "runs" / "one"
+    (run / "record.json").unlink()
+    erase_patient(place / "data", PATIENT, runs=[run], cache=place / "cache", confirmed=True)
+    with pytest.raises(S4miError, match=r"since the run began: images were erased; it may have been trained"):
+        train(RunDir(run).config(), run, resume=True)
+
+
+def test_images_that_were_removed_by_hand_are_no_erasure(place: Path) -> None:
+    manifest = place / "data" / "manifest.csv"
+    manifest.write_text("\n".join(line for line in manifest.read_text().splitlines() if PATIENT not in line) + "\n")
+    with pytest.raises(S4miError, match="train again, or restore the manifest"):
+        evaluate_run(place / "runs" / "one", "test")
 
 
 def test_annotations_that_another_process_has_open_are_refused(place: Path) -> None:

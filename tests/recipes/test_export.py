@@ -287,7 +287,7 @@ def test_what_is_there_is_replaced_where_asked_and_a_runs_own_card_always(made: 
         ("multiclass", "model", "model: no file suffix; end it in"),
         ("dino", "model.onnx", "learns features and makes no predictions; fine-tune it first"),
         ("unfinished", "model.onnx", r"record\.json: not found, so this is not a finished run; finish it with"),
-        ("nowhere", "model.onnx", r"nowhere: not a run \(no config\.yaml\)"),
+        ("nowhere", "model.onnx", "nowhere: no such folder; pass the folder of a run or of a study"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(

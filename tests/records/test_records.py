@@ -164,9 +164,14 @@ def test_a_damaged_record_is_refused_in_one_line(tmp_path: Path, contents: bytes
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
-        with pytest.raises(S4miError, match="not found, so this is not a finished run; finish it with: s4mi"):
+    for folder in (tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(S4miError, match="no such folder; pass the folder of a finished run"):
             read_record(folder)
+    with pytest.raises(S4miError, match=r"not a run \(no config.yaml in it\); pass the folder of a finished run"):
+        read_record(tmp_path)
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(S4miError, match="not found, so this is not a finished run; finish it with: s4mi train RUN"):
+        read_record(tmp_path)
 
 
 def test_pre_training_written_by_older_versions_is_read() -> None:

@@ -71,7 +71,7 @@ def test_a_changed_split_is_refused(tmp_path: Path, lesions: Path, quick: Quick)
     train(config, tmp_path / "run")
     path = tmp_path / "run" / "split.json"
     path.write_text(path.read_text().replace('"hash": "', '"hash": "0', 1))
-    with pytest.raises(S4miError, match="restore its manifest, or train again"):
+    with pytest.raises(S4miError, match="train again, or restore the manifest"):
         evaluate_run(tmp_path / "run", "test")
 
 

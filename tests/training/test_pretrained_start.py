@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from conftest import TRANSFER
 from s4mi.config import RunConfig, load_run_config
+from s4mi.config.first_look import look_at_run
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.engine.checkpoint import load_weights
 from s4mi.errors import S4miError
@@ -134,16 +135,32 @@ def test_a_run_that_is_not_finished_is_no_start(tmp_path: Path, lesions: Path, q
     run = tmp_path / "simclr"
     with pytest.raises(KeyboardInterrupt):
         train(quick(lesions, SIMCLR), run, watch=stop_after(1))
-    for folder in (run, tmp_path / "nowhere"):
-        said = refusal(quick(lesions, finetune(folder)), tmp_path / "run")
-        assert said.startswith(f"{folder / 'record.json'}: not found, so this is not a finished run")
+    said = refusal(quick(lesions, finetune(run)), tmp_path / "run")
+    assert said.startswith(f"method.pretrained: {run / 'record.json'}: not found, so this is not a finished run")
     assert not (tmp_path / "run").exists() or not any((tmp_path / "run").iterdir())
+
+
+def test_a_start_that_does_not_exist_is_named_before_an_image_is_opened(
+    tmp_path: Path, lesions: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "runs" / "dino"
+    monkeypatch.setattr("s4mi.recipes.train.prepare", None)  # it is not called
+    said = refusal(quick(lesions, finetune(gone)), tmp_path / "run")
+    assert said == (
+        f"method.pretrained: {gone} does not exist; pre-train first, with: s4mi train RUN.yaml -o {gone}, or set "
+        "method.pretrained=null"
+    )
+    file = tmp_path / "run.yaml"
+    file.write_text(f"data: {{path: '{lesions}'}}\nmethod: {{name: transfer, pretrained: runs/dino}}\n")
+    with pytest.raises(S4miError, match=r"^method.pretrained: runs/dino does not exist"):
+        look_at_run(file)  # which imports no torch
+    look_at_run(file, ["method.pretrained=null"])
 
 
 def test_a_run_that_is_no_pre_training_is_no_start(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     train(quick(lesions, TRANSFER, epochs=1), tmp_path / "transfer")
     said = refusal(quick(lesions, finetune(tmp_path / "transfer")), tmp_path / "run")
-    assert said.startswith(f"{tmp_path / 'transfer'}: a finetune run is not pre-training")
+    assert said.startswith(f"method.pretrained: {tmp_path / 'transfer'}: a finetune run is not pre-training")
 
 
 def test_images_that_were_seen_must_not_be_scored_unless_it_is_allowed(

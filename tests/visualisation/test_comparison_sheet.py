@@ -154,7 +154,7 @@ def test_the_file_is_the_sheet_of_the_data_set_of_the_first_run(runs: Path, mani
     [
         (["classifier"], {}, "classifier: a multiclass run predicts no masks"),
         (["unfinished"], {}, "so this is not a finished run"),
-        (["nowhere"], {}, "not a run"),
+        (["nowhere"], {}, "no such folder"),
         (["all", "cells"], {}, "cells: has the classes .*compare runs of the same classes"),
         (["all"], {"data": "cells"}, "has the mask classes .* but .* has background, lesion; use the data set"),
         (["all", "all"], {}, "two of the runs have the same name"),

@@ -28,7 +28,7 @@ class Evaluation:
         run: folder of the run.
         part: train, val or test, or the name of an external test set.
         scores: all scores, with the confusion matrix of a classifier.
-        notes: of an external test set, what the scores leave out, a sentence each.
+        notes: what the scores leave out, a sentence each.
     """
 
     run: Path
@@ -103,9 +103,12 @@ def evaluate(
     if on is not None:
         return _evaluate_external(as_path(run), as_path(on), name=name, classes=dict(classes or {}))
     with quiet():
+        from s4mi.training.erased_since import erased_note
         from s4mi.training.evaluate import evaluate_run
 
-        return Evaluation(as_path(run), part, evaluate_run(as_path(run), part))
+        scores = evaluate_run(as_path(run), part)
+        erased = erased_note(as_path(run), part, scores)
+        return Evaluation(as_path(run), part, scores, () if erased is None else (erased,))
 
 
 def _evaluate_external(run: Path, on: Path, *, name: str | None, classes: dict[str, str]) -> Evaluation:

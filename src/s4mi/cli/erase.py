@@ -22,8 +22,10 @@ def erase(
 ) -> None:
     """Remove a patient from a data set, its versions, caches and the lists of runs; say which runs have seen them."""
     from s4mi.api.erasures import erase as erase_patient
+    from s4mi.data.erased import ERASED_NAME
     from s4mi.formatting import plural
     from s4mi.recipes.erase import SCORED_ONLY
+    from s4mi.studies.run_id import METADATA_NAME
 
     found = erase_patient(dataset, patient, runs=runs or (), cache=cache, confirmed=yes)
     print_line(f"{'removed' if found.done else 'would remove'} of patient {patient}:", style="bold")
@@ -36,6 +38,11 @@ def erase(
         ("suggestions", ", ".join(map(str, found.lists))),
         ("pictures", ", ".join(map(str, found.pictures))),
     )
+    print_line(
+        f"{'kept' if found.done else 'would keep'} of each image, without id, patient or file: its place in the order "
+        f"of random splits, classes and mask size ({ERASED_NAME}), so that nobody else changes between training, "
+        "validation and test"
+    )
     if found.plan.outside:
         print_line(f"left, as they are outside the data set folder: {', '.join(found.plan.outside)}", style="yellow")
     for run, parts in found.plan.runs:
@@ -43,6 +50,8 @@ def erase(
             print_line(f"{run}: was scored on the patient ({', '.join(parts)}); its weights have not seen them")
         else:
             print_line(f"{run}: has seen the patient ({', '.join(parts)}); its weights cannot forget, train it again")
+    if any((run / METADATA_NAME).is_file() for run, _ in found.plan.runs):
+        print_line("s4mi study run will train the runs of a study again, as the data set changes", style="yellow")
     if found.pictures and found.done:
         print_line("write reports again with: s4mi report")
     if not runs:

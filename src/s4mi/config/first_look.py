@@ -36,10 +36,11 @@ def setting_names() -> dict[str, list[str]]:
 
 
 def look_at_run(path: Path, overrides: Sequence[str] = (), *, data: bool = True) -> None:
-    """Check the file, the names of the settings and, if `data`, that there is a data set.
+    """Check the file, the names of the settings and, if `data`, that there is a data set, and a run to start from.
 
     Raises:
-        S4miError: the file cannot be read, a setting is unknown, or the data set has no valid `dataset.yaml`.
+        S4miError: the file cannot be read, a setting is unknown, the data set has no valid `dataset.yaml`, or there is
+            no folder `method.pretrained`.
     """
     contents = apply_overrides(read_settings(path, first="data: {path: …}"), overrides)
     unknown = unknown_setting(contents)
@@ -48,6 +49,10 @@ def look_at_run(path: Path, overrides: Sequence[str] = (), *, data: bool = True)
     folder = contents["data"].get("path") if isinstance(contents.get("data"), dict) else None
     if data and isinstance(folder, str):
         look_at_dataset(expanded(folder).absolute())
+    method = contents.get("method")
+    start = method.get("pretrained") if isinstance(method, dict) else None
+    if data and isinstance(start, str):
+        look_at_start(expanded(start))
 
 
 def look_at_study(path: Path, overrides: Sequence[str] = ()) -> None:
@@ -69,6 +74,15 @@ def look_at_dataset(folder: Path) -> None:
     findings = read_spec(folder)[1]
     if findings:
         raise S4miError(f"{folder / findings[0].location}: {findings[0].message}")
+
+
+def look_at_start(folder: Path) -> None:
+    """Raise `S4miError` if the folder of the pre-training run to start from does not exist."""
+    if not folder.is_dir():
+        raise S4miError(
+            f"method.pretrained: {folder} does not exist; pre-train first, with: s4mi train RUN.yaml -o {folder}, or "
+            "set method.pretrained=null"
+        )
 
 
 def unknown_setting(contents: Mapping[str, Any]) -> str:

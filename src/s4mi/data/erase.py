@@ -17,13 +17,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from s4mi.data.annotations.journal import forget_images
+from s4mi.data.erased import ERASED_NAME, ErasedImage, erased_table, read_erased
+from s4mi.data.formats.frame import ImageError
 from s4mi.data.loading.file_hashes import DATABASE_NAME, FileHashes
 from s4mi.data.loading.judged_store import JudgedStore
 from s4mi.data.loading.mask_shares import forget_mask_shares
 from s4mi.data.loading.thumbnail_store import forget_thumbnails
 from s4mi.data.manifest import read_manifest
-from s4mi.data.row import MANIFEST_NAME
-from s4mi.data.spec import SPEC_NAME, read_spec, write_spec
+from s4mi.data.masks import foreground_share, read_mask
+from s4mi.data.row import MANIFEST_NAME, Row
+from s4mi.data.spec import SPEC_NAME, DatasetSpec, read_spec, write_spec
 from s4mi.data.versions import manifest_name, newest_version, spec_name
 from s4mi.errors import S4miError, nearest
 from s4mi.records import write_text_atomically
@@ -49,6 +52,7 @@ class ErasurePlan(BaseModel):
         files: images and masks within the data set folder, relative to it.
         outside: images and masks elsewhere, which are left: originals that the data set only refers to.
         digests: hashes of the contents of all these files.
+        places: contents of `erased.csv` afterwards, without which random splits would be drawn anew.
         runs: folders of runs that have read images of the patient, each with the parts of its data that these are in;
             noted before any list is changed, so that a killed erasure still knows them.
     """
@@ -61,6 +65,7 @@ class ErasurePlan(BaseModel):
     outside: tuple[str, ...]
     digests: tuple[str, ...]
     runs: tuple[tuple[Path, tuple[str, ...]], ...] = ()
+    places: str = ""
 
 
 def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
@@ -78,11 +83,17 @@ def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
     ids: dict[str, None] = {}
     paths: dict[Path, None] = {}
     groups: set[str] = set()
-    for manifest_file, spec_file in _versions(folder):
+    known_ids: set[str] = set()
+    erased: dict[int, tuple[DatasetSpec, list[ErasedImage]]] = {}
+    for version, manifest_file, spec_file in _versions(folder):
         manifest, findings = read_manifest(folder, file=manifest_file, spec_file=spec_file)
         if manifest is None:
             raise S4miError(f"{folder / findings[0].location}: {findings[0].message}")
         groups.update(row.group for row in manifest.rows if row.group)
+        known_ids.update(row.id for row in manifest.rows)
+        before = read_erased(folder, manifest.spec, version)
+        now = [_place(row, manifest.spec) for row in manifest.rows if row.group == patient]
+        erased[version] = (manifest.spec, [*before, *now])
         for row in manifest.rows:
             if row.group == patient:
                 ids[row.id] = None
@@ -98,6 +109,7 @@ def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
         files=tuple(Path(os.path.relpath(path, folder)).as_posix() for path in inside),
         outside=tuple(str(path) for path in paths if path not in inside),
         digests=tuple(sorted(set(known.values()))),
+        places=erased_table(erased, ids, known_ids),
     )
 
 
@@ -131,7 +143,9 @@ def erase_from_dataset(folder: Path, plan: ErasurePlan) -> None:
     """Remove the rows of all versions, the files, annotations that are not merged, and the journal of the import."""
     gone = set(plan.ids)
     forget_images(folder, gone)
-    for manifest_file, spec_file in _versions(folder):
+    if plan.places:  # of plans of older versions there are none
+        write_text_atomically(folder / ERASED_NAME, plan.places, private=True)
+    for _, manifest_file, spec_file in _versions(folder):
         erase_rows(folder / manifest_file, gone)
         spec, _ = read_spec(folder, file=spec_file)
         if spec is not None and any(gone & set(pair) for pair in spec.different):
@@ -197,10 +211,25 @@ def erase_from_cache(folder: Path, cache: Path, plan: ErasurePlan) -> None:
         FileHashes(cache / DATABASE_NAME).forget(names, plan.digests)
 
 
-def _versions(folder: Path) -> list[tuple[str, str]]:
-    """Return the manifest and description of every version that is kept, the newest last."""
-    kept = [(manifest_name(number), spec_name(number)) for number in range(1, newest_version(folder) + 1)]
-    return [pair for pair in kept if (folder / pair[0]).is_file()] + [(MANIFEST_NAME, SPEC_NAME)]
+def _versions(folder: Path) -> list[tuple[int, str, str]]:
+    """Return the number, manifest and description of every version that is kept, the newest last."""
+    newest = newest_version(folder)
+    kept = [(number, manifest_name(number), spec_name(number)) for number in range(1, newest + 1)]
+    return [one for one in kept if (folder / one[1]).is_file()] + [(newest, MANIFEST_NAME, SPEC_NAME)]
+
+
+def _place(row: Row, spec: DatasetSpec) -> ErasedImage:
+    """Return what is kept of an image; of a mask that cannot be read, only that there was one."""
+    if row.mask is None:
+        return ErasedImage(row)
+    try:
+        mask = read_mask(row.mask, spec.mask_values)
+    except (ImageError, OSError):
+        return ErasedImage(row)
+    shown = {*np.unique(mask).tolist()}
+    return ErasedImage(
+        row, foreground_share(mask), tuple(name for number, name in enumerate(spec.mask_classes) if number in shown)
+    )
 
 
 def _rewrite_different(path: Path, kept: tuple[tuple[str, str], ...]) -> None:

@@ -6,6 +6,7 @@ whoever reads them notices that one is gone.
 
 from pathlib import Path
 
+from s4mi.data.erased import ERASED_NAME
 from s4mi.data.manifest import Manifest
 from s4mi.data.row import MANIFEST_NAME
 from s4mi.data.spec import SPEC_NAME
@@ -26,6 +27,8 @@ def known_version(folder: Path, version: int | None = None) -> Manifest:
     files = (MANIFEST_NAME, SPEC_NAME) if of_version else (manifest_name(version or 1), spec_name(version or 1))
     try:
         stamp = tuple(_stamp(folder / name) for name in files)
+        if (folder / ERASED_NAME).exists():
+            stamp = (*stamp, _stamp(folder / ERASED_NAME))
     except OSError:
         return load_version(folder, version)  # which says what is wrong
     key = (folder.absolute(), version, newest, stamp)

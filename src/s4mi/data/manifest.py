@@ -14,10 +14,11 @@ import csv
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s4mi.data.cyclic_garbage import no_cyclic_garbage
+from s4mi.data.erased import ErasedImage, read_erased
 from s4mi.data.label_cells import label_cell, read_label_cell
 from s4mi.data.manifest_table import read_manifest_table
 from s4mi.data.names import existing_file
@@ -35,12 +36,14 @@ class Manifest:
 
     Attributes:
         version: 1, incremented whenever annotations are merged (`versions.py`).
+        erased: places of the images that were erased, in which random splits keep them (`erased.py`).
     """
 
     folder: Path
     spec: DatasetSpec
     rows: tuple[Row, ...]
     version: int = 1
+    erased: tuple[ErasedImage, ...] = ()
 
     @property
     def official(self) -> bool:
@@ -134,7 +137,7 @@ def load_manifest(folder: Path) -> Manifest:
     if errors or manifest is None:
         more = f" (and {len(errors) - 1} more; see all with: s4mi data check {folder})" if len(errors) > 1 else ""
         raise S4miError(f"{folder / errors[0].location}: {errors[0].message}{more}")
-    return manifest
+    return replace(manifest, erased=read_erased(folder, manifest.spec))
 
 
 def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from s4mi.data.erased import read_erased
 from s4mi.data.manifest import Manifest, load_manifest, read_manifest, write_dataset
 from s4mi.data.row import MANIFEST_NAME, Row
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, read_spec, write_spec
@@ -82,7 +83,7 @@ def load_version(folder: Path, version: int | None = None) -> Manifest:
         location = errors[0].location.replace(MANIFEST_NAME, file).replace(SPEC_NAME, spec_name(version))
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise S4miError(f"{folder / location}: {errors[0].message}{more}")
-    return replace(manifest, version=version)
+    return replace(manifest, version=version, erased=read_erased(folder, manifest.spec, version))
 
 
 def write_version(manifest: Manifest, spec: DatasetSpec, rows: Sequence[Row]) -> int:

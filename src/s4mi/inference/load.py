@@ -151,6 +151,8 @@ def _finished_by_technique(folder: Path, task: TaskKind | None) -> dict[str, lis
             kinds.add((record.dataset, f"{record.task} by {record.metric}"))
             name = _technique(run, folder)
             techniques.setdefault(name, []).append((run, score))
+    if not folder.is_dir():
+        raise S4miError(f"{folder}: no such folder; pass the folder of a run or of a study")
     if not techniques:
         raise S4miError(
             f"{folder}: not a run (no config.yaml), and contains no finished run with a validation score; "

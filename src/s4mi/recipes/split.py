@@ -17,10 +17,11 @@ from s4mi.data.manifest import Manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.parallel import in_parallel
 from s4mi.data.spec import MaskKey
+from s4mi.data.splits.erased_rows import present_rows
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.label_budget import LabelBudget
 from s4mi.data.splits.leakage import Leak, find_leaks, refuse_leaks
-from s4mi.data.splits.split import SplitMethod, first_labels, label_order, make_split
+from s4mi.data.splits.split import SplitMethod, first_labels, fraction_order, make_split
 from s4mi.data.splits.split_balance import SplitBalance, split_balance
 from s4mi.data.splits.split_file import Split, save_split
 from s4mi.data.splits.split_version import base_version
@@ -92,8 +93,10 @@ def split_dataset(
     leaks = find_leaks(manifest, whole, digests=digests, thumbnails=thumbnails, cache=cache)
     refuse_leaks(leaks, manifest, allowed=allow_leakage, option="--allow-leakage")
     strata = strata_of(manifest, kind, foreground)
-    order = label_order(manifest, kind, strata, train=whole.train, seed=seed)
-    fractions = {str(amount): tuple(sorted(first_labels(manifest, order, amount))) for amount in amounts}
+    order = fraction_order(manifest, kind, whole, foreground=foreground, seed=seed)
+    fractions = {
+        str(amount): tuple(sorted(present_rows(manifest, first_labels(manifest, order, amount)))) for amount in amounts
+    }
     counts = split_balance(manifest, whole, fractions, strata)
     return SplitResult(manifest, kind, division, seed, split=whole, fractions=fractions, counts=counts, leaks=leaks)
 

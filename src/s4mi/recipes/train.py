@@ -52,7 +52,7 @@ from s4mi.training.installed import git_revision, now, versions
 from s4mi.training.length_notes import length_notes
 from s4mi.training.loggers import check_loggers
 from s4mi.training.prepare import prepare
-from s4mi.training.pretrained_start import read_pretrained_start, write_pretraining
+from s4mi.training.pretrained_start import check_pretrained_start, read_pretrained_start, write_pretraining
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, check_folder, only_process, tidy
@@ -87,6 +87,7 @@ def train(
         return score_finished_run(config, run, read_any_record(run), watch)
     with only_process(run):
         check_loggers(config)
+        check_pretrained_start(config, run, resumed=run_dir.begun)
         if config.tests:
             check_external_tests(config, load_version(config.data.path, config.data.version).spec)
         fabric = make_fabric(config, together=True)
@@ -95,7 +96,7 @@ def train(
             prepared = prepare(config, progress=lambda done, total: watch(Progress("decode", done, total)))
             if resume and run_dir.split_path.exists():
                 check_data_state(run, prepared, data_state(config, prepared))
-                run_dir.check_split(prepared.split)
+                run_dir.check_split(prepared.split, prepared.manifest)
             pretraining = read_pretrained_start(config, prepared, run, resumed=run_dir.begun)
             record: RunRecord | PretrainingRecord
             if config.method.fitted:

@@ -72,9 +72,7 @@ def read_any_record(run_dir: Path) -> RunRecord | PretrainingRecord:
         text = path.read_text(encoding="utf-8")
         pretrains = load_json(text).get("kind") == "pretraining"
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise S4miError(
-            f"{path}: not found, so this is not a finished run; finish it with: s4mi train --resume"
-        ) from error
+        raise S4miError(_not_finished(run_dir)) from error
     except UnicodeDecodeError as error:
         raise S4miError(f"{path}: damaged (byte {error.start} is not valid text); train the run again") from error
     except (json.JSONDecodeError, AttributeError):
@@ -85,6 +83,18 @@ def read_any_record(run_dir: Path) -> RunRecord | PretrainingRecord:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise S4miError(f"{path}: {place or 'file'}: {problem['msg']}; was it written by another version?") from error
+
+
+def _not_finished(run_dir: Path) -> str:
+    """Say whether a folder without a record is an unfinished run, no run, or does not exist."""
+    if not run_dir.is_dir():
+        return f"{run_dir}: no such folder; pass the folder of a finished run"
+    if not (run_dir / CONFIG_NAME).exists():
+        return f"{run_dir}: not a run (no {CONFIG_NAME} in it); pass the folder of a finished run"
+    return (
+        f"{run_dir / RECORD_NAME}: not found, so this is not a finished run; finish it with: "
+        f"s4mi train RUN.yaml -o {run_dir} --resume"
+    )
 
 
 def read_epochs(run_dir: Path) -> list[EpochRecord]:

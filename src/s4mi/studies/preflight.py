@@ -9,10 +9,10 @@ from typing import Any
 from s4mi.config import PlannedRun, RunConfig
 from s4mi.data.manifest import Manifest
 from s4mi.data.spec import SPEC_NAME
+from s4mi.data.splits.erased_rows import present_rows
 from s4mi.data.splits.label_amount import LabelAmount, Unit
-from s4mi.data.splits.split import first_labels, label_order, make_split
+from s4mi.data.splits.split import first_labels, fraction_order, make_split
 from s4mi.data.splits.split_version import base_version
-from s4mi.data.splits.stratification import strata_of
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -120,7 +120,8 @@ class _LabelOrder:
         return self._classes([row for group in self.groups for row in group])
 
     def _classes(self, rows: Sequence[int]) -> set[str]:
-        return {name for row in rows for name in self.manifest.rows[row].labels or ()}
+        left = present_rows(self.manifest, rows)
+        return {name for row in left for name in self.manifest.rows[row].labels or ()}
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,4 @@ def _label_order(planned: PlannedRun, manifest: Manifest) -> _LabelOrder:
         )
     except S4miError as error:
         raise S4miError(f"{planned.name}: {error}") from error
-    strata = strata_of(manifest, "multiclass", None)
-    groups = label_order(manifest, "multiclass", strata, train=split.train, seed=config.seed)
-    return _LabelOrder(manifest, groups)
+    return _LabelOrder(manifest, fraction_order(manifest, "multiclass", split, foreground=None, seed=config.seed))

@@ -45,7 +45,7 @@ def calibrate_run(run: Path) -> Calibration:
     config = run_dir.config()
     fabric = make_fabric(config)
     prepared = prepare(config)
-    run_dir.check_split(prepared.split)
+    run_dir.check_split(prepared.split, prepared.manifest)
     method = load_method(fabric, config, prepared.task, run_dir.best)
     chosen_with = chosen_on(fabric, method, config, prepared)
     if chosen_with is None:

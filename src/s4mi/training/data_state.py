@@ -116,9 +116,12 @@ def check_data_state(run: Path, prepared: Prepared, state: DataState) -> None:
     line_of = {row.id: row.location for row in prepared.manifest.rows}
     changes = list(_changes(began, state, line_of))
     more = f" and {plural(len(changes) - _NAMED, 'more change')}" if len(changes) > _NAMED else ""
+    hint = "restore the data set to resume, or train again in another folder"
+    if prepared.manifest.erased and (not changes or not began.rows.keys() <= state.rows.keys()):
+        changes = changes or ["images were erased"]  # from what the run has noted, too
+        hint = "it may have been trained on erased images; train again in another folder"
     raise S4miError(
-        f"{run / DATA_NAME}: the data set has changed since the run began: {', '.join(changes[:_NAMED])}{more}; "
-        "restore the data set to resume, or train again in another folder"
+        f"{run / DATA_NAME}: the data set has changed since the run began: {', '.join(changes[:_NAMED])}{more}; {hint}"
     )
 
 

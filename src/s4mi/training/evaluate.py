@@ -65,7 +65,7 @@ def evaluate_run(run: Path, part: Part) -> Scores:
     config = run_dir.config()
     fabric = make_fabric(config)
     prepared = prepare(config)
-    run_dir.check_split(prepared.split)
+    run_dir.check_split(prepared.split, prepared.manifest)
     method = load_method(fabric, config, prepared.task, run_dir.best)
     evaluation = evaluate(fabric, method, config, prepared, part)
     if evaluation is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from s4mi.config import RunConfig
+from s4mi.config.first_look import look_at_start
 from s4mi.contract import PretrainedConfig
 from s4mi.data.row import PARTS
 from s4mi.data.spec import read_spec
@@ -24,6 +25,24 @@ def write_seen(run: Path, prepared: Prepared) -> None:
     """Record which images a pre-training run trains on."""
     digests = sorted({str(prepared.cache.digests[row]) for row in prepared.split.train})
     write_text_atomically(run / SEEN, "".join(f"{digest}\n" for digest in digests))
+
+
+def check_pretrained_start(config: RunConfig, run: Path, *, resumed: bool) -> None:
+    """Check that the pre-training run exists and is finished, before an image is opened; see `read_pretrained_start`.
+
+    Raises:
+        S4miError: it is not; the message names the setting.
+    """
+    method = config.method
+    if not isinstance(method, PretrainedConfig) or method.pretrained is None:
+        return
+    if resumed and (run / PRETRAINING).exists():
+        return
+    look_at_start(method.pretrained)
+    try:
+        read_pretraining(method.pretrained)
+    except S4miError as error:
+        raise S4miError(f"method.pretrained: {error}") from error
 
 
 def read_pretrained_start(config: RunConfig, prepared: Prepared, run: Path, *, resumed: bool) -> Pretraining | None:

@@ -6,9 +6,12 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from s4mi.config import RunConfig, differences, load_run_config
+from s4mi.config import RunConfig, load_run_config
+from s4mi.config.changed_settings import changed_settings
 from s4mi.config.run import run_config_text
-from s4mi.data.splits.split_file import Split, read_split_hash
+from s4mi.data.manifest import Manifest
+from s4mi.data.row import PARTS
+from s4mi.data.splits.split_file import Split, read_split_hash, remaining_parts
 from s4mi.errors import S4miError
 from s4mi.records import METRICS_NAME, RECORD_NAME, SPLIT_NAME
 from s4mi.records.atomic import TEMPORARY, sweep
@@ -66,23 +69,28 @@ class RunDir:
             S4miError: this is not a run.
         """
         if not self.config_path.exists():
-            raise S4miError(
-                f"{self.path}: not a run (no config.yaml in it); create one with: s4mi train RUN.yaml -o {self.path}"
-            )
+            problem = "not a run (no config.yaml in it)" if self.path.is_dir() else "no such folder"
+            raise S4miError(f"{self.path}: {problem}; create a run with: s4mi train RUN.yaml -o {self.path}")
         return load_run_config(self.config_path)
 
-    def check_split(self, split: Split) -> None:
+    def check_split(self, split: Split, manifest: Manifest) -> None:
         """Check that `split` is the one the run was trained with; otherwise it may have seen the test images.
+
+        Images may have been erased since, if the others are in the same parts.
 
         Raises:
             S4miError: the data set has changed since training.
         """
         trained = read_split_hash(self.split_path)
-        if trained != split.hash:
-            raise S4miError(
-                f"{self.split_path}: the run was trained on split {trained}, but the data set now gives {split.hash}; "
-                "restore its manifest, or train again"
-            )
+        if trained == split.hash:
+            return
+        remaining = remaining_parts(self.split_path, manifest)
+        if remaining == {part: frozenset(manifest.rows[row].id for row in split.rows(part)) for part in PARTS}:
+            return
+        raise S4miError(
+            f"{self.split_path}: the run was trained on split {trained}, but the data set now gives {split.hash}; "
+            "train again, or restore the manifest if images were not removed on purpose"
+        )
 
 
 def only_process(run: Path) -> AbstractContextManager[None]:
@@ -154,7 +162,7 @@ def check_folder(run_dir: RunDir, config: RunConfig, *, resume: bool) -> None:
         raise S4miError(f"{run_dir.path}: contains a run already; pass --resume to continue it, or use another folder")
     if _has_text(run_dir.config_path, run_config_text(config)):  # as a study writes it, just before the run begins
         return
-    changed = differences(run_dir.config(), config)
+    changed = changed_settings(run_dir.config(), config)
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise S4miError(

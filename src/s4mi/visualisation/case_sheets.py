@@ -28,8 +28,11 @@ def classification_case_sheet(cases: HardCases, manifest: Manifest) -> bytes:
         return Card((_pixels(rows, case.image, manifest),), (case.image, *case.lines))
 
     groups = [
-        Group(f"Most confident of {cases.wrong} errors on {cases.images} images", tuple(map(card, cases.worst))),
-        Group("Most confident correct predictions", tuple(map(card, cases.best))),
+        Group(
+            f"Most confident of {cases.wrong} errors on {cases.images} images",
+            tuple(map(card, _left(cases.worst, manifest))),
+        ),
+        Group("Most confident correct predictions", tuple(map(card, _left(cases.best, manifest)))),
     ]
     return contact_sheet(groups, columns=3, notes=_notes(manifest))
 
@@ -57,8 +60,8 @@ def segmentation_case_sheet(cases: HardCases, manifest: Manifest, run: Path) -> 
 
     columns = "image, ground truth, prediction"
     groups = [
-        Group(f"Lowest IoU of {cases.images} images: {columns}", tuple(map(card, cases.worst))),
-        Group(f"Highest IoU: {columns}", tuple(map(card, cases.best))),
+        Group(f"Lowest IoU of {cases.images} images: {columns}", tuple(map(card, _left(cases.worst, manifest)))),
+        Group(f"Highest IoU: {columns}", tuple(map(card, _left(cases.best, manifest)))),
     ]
     return contact_sheet(groups, columns=1, legend=mask_legend(manifest.spec.mask_classes)[:-1], notes=_notes(manifest))
 
@@ -74,13 +77,23 @@ def disputed_sheet(lines: Mapping[str, Sequence[str]], run_labels: Sequence[str]
         S4miError: an image is not in the data set or cannot be read.
     """
     rows = {row.id: row for row in manifest.rows}
-    cards = tuple(Card((_pixels(rows, image, manifest),), (image, *text)) for image, text in lines.items())
+    left = {image: text for image, text in lines.items() if image in rows or not manifest.erased}
+    cards = tuple(Card((_pixels(rows, image, manifest),), (image, *text)) for image, text in left.items())
     return contact_sheet([Group("Largest disagreement", cards)], columns=3, notes=(*run_labels, *_notes(manifest)))
+
+
+def _left(cases: Sequence[Case], manifest: Manifest) -> list[Case]:
+    """Leave out the cases whose images were erased after the run was scored."""
+    known = {row.id for row in manifest.rows}
+    return [case for case in cases if case.image in known or not manifest.erased]
 
 
 def _pixels(rows: Mapping[str, Row], image: str, manifest: Manifest) -> Pixels:
     if image not in rows:
-        raise S4miError(f"{manifest.folder / MANIFEST_NAME}: image {image!r} no longer exists; restore the data set")
+        raise S4miError(
+            f"{manifest.folder / MANIFEST_NAME}: image {image!r} is no longer in it; train the run again, or use "
+            "--no-sheets"
+        )
     return read_image(rows[image].image, manifest.spec.rule)
 
 

@@ -6,7 +6,7 @@ images, so that a smaller fraction is always contained in a larger one.
 
 Annotations that are merged into a data set later must not move images between parts: the parts are drawn from the first
 version with annotations (`BaseVersion`), and images annotated later are used for training. The labelled x % refer to
-the current version.
+the current version. Nor must the erasure of a patient: their places are drawn too, and then left out (`erased_rows`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,7 @@ from s4mi.data.cyclic_garbage import no_cyclic_garbage
 from s4mi.data.manifest import Manifest
 from s4mi.data.row import PARTS
 from s4mi.data.single_group import single_group, single_group_message
+from s4mi.data.splits.erased_rows import budget_with_erased, present_rows, shares_with_erased, with_erased
 from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.data.splits.label_budget import LabelBudget, held_out, pooled, without_patients
 from s4mi.data.splits.official import draw_val, lacks_val, official_parts
@@ -102,8 +103,14 @@ def make_split(
         S4miError: a part would have no annotated image, there are fewer images or patients than requested, or an
             official or saved split does not match the manifest.
     """
-    strata = strata_of(manifest, kind, foreground)
-    parts = _parts(manifest, strata, method, kind=kind, base=base)
+    present, budget = manifest, budget_with_erased(manifest, kind, budget)
+    manifest = with_erased(present)
+    strata = strata_of(manifest, kind, shares_with_erased(present, foreground))
+    if method.kind == "file":
+        assert method.file is not None
+        parts = read_parts(method.file, present)
+    else:
+        parts = _parts(manifest, strata, method, kind=kind, base=_base_with_erased(base))
     drawn = parts["val"] if amount.unit == "saved" else ()
     if budget is not None:
         parts = pooled(parts)
@@ -115,17 +122,17 @@ def make_split(
             continue
         if unlabelled and part == "train":
             continue
-        if not any(manifest.rows[number].annotated(kind) for number in parts[part]):
+        if not any(manifest.rows[number].annotated(kind) for number in present_rows(present, parts[part])):
             hint = {"official": "use split.kind=random", "file": "use another split.file"}.get(
                 method.kind, "use other split.ratios or smaller groups"
             )
             problem = f"{manifest.folder}: the {part} part of the split has no image annotated for {kind}"
-            group = single_group(manifest.rows)
+            group = single_group(present.rows)
             if group is not None and method.kind in ("random", "kfold"):
-                raise S4miError(f"{problem}: {single_group_message(manifest.rows, group)}")
+                raise S4miError(f"{problem}: {single_group_message(present.rows, group)}")
             raise S4miError(f"{problem}; annotate more, or {hint}")
     if amount.unit == "saved":
-        labelled = _saved_labelled(manifest, kind, method, parts["train"])
+        labelled = _saved_labelled(present, kind, method, parts["train"])
     elif amount == ALL:  # in any order; of very many images, ordering takes a second
         labelled = tuple(row for row in sorted(parts["train"]) if manifest.rows[row].annotated(kind))
     else:
@@ -135,10 +142,23 @@ def make_split(
         rows = drawn or held_out(manifest, kind, labelled, budget, seed=fraction_seed)
         train, val = without_patients(manifest, parts["train"], rows)
         parts, labelled = {**parts, "train": train, "val": val}, tuple(row for row in labelled if row not in {*val})
+    left = {part: present_rows(present, rows) for part, rows in parts.items()}
+    labelled = present_rows(present, labelled)
     return Split(
-        train=parts["train"], val=parts["val"], test=parts["test"], labelled=labelled,
-        hash=hash_of(manifest, parts, labelled),
+        train=left["train"], val=left["val"], test=left["test"], labelled=labelled,
+        hash=hash_of(present, left, labelled), erased=tuple({*parts["train"]} - {*left["train"]}),
     )  # fmt: skip
+
+
+def fraction_order(
+    manifest: Manifest, kind: TaskKind, split: Split, *, foreground: Sequence[float] | None, seed: int
+) -> list[list[int]]:
+    """Return the order in which growing label fractions of a split include its training images, by group.
+
+    Places of erased images are among them, numbered on from the rows of `manifest`.
+    """
+    strata = strata_of(with_erased(manifest), kind, shares_with_erased(manifest, foreground))
+    return label_order(with_erased(manifest), kind, strata, train=(*split.train, *split.erased), seed=seed)
 
 
 def label_order(
@@ -170,15 +190,18 @@ def first_labels(manifest: Manifest, order: Sequence[list[int]], amount: LabelAm
     return first_rows(order, int(target))
 
 
+def _base_with_erased(base: BaseVersion | None) -> BaseVersion | None:
+    if base is None:
+        return None
+    return BaseVersion(with_erased(base.manifest), shares_with_erased(base.manifest, base.foreground))
+
+
 def _parts(
     manifest: Manifest, strata: NDArray[np.float64], method: SplitMethod, *, kind: TaskKind, base: BaseVersion | None
 ) -> dict[Part, tuple[int, ...]]:
     if method.kind == "official":
         parts = official_parts(manifest)
         return _with_val(parts, manifest, strata, method, kind=kind, base=base) if lacks_val(manifest.rows) else parts
-    if method.kind == "file":
-        assert method.file is not None
-        return read_parts(method.file, manifest)
     if base is None:
         return _draw(manifest, strata, method)
     parts = _draw(base.manifest, strata_of(base.manifest, kind, base.foreground), method)

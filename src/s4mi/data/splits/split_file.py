@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,13 +19,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Split:
-    """Manifest rows by part, ascending; `labelled` are the training rows whose annotations may be used."""
+    """Manifest rows by part, ascending; `labelled` are the training rows whose annotations may be used.
+
+    Attributes:
+        erased: places of erased images in the training part, numbered on from the rows (`erased_rows.py`).
+    """
 
     train: tuple[int, ...]
     val: tuple[int, ...]
     test: tuple[int, ...]
     labelled: tuple[int, ...]
     hash: str
+    erased: tuple[int, ...] = ()
 
     def rows(self, part: Part) -> tuple[int, ...]:
         """Return the rows of a part."""
@@ -77,6 +82,19 @@ def _indented(contents: Any, depth: int = 1) -> str:
     return json.dumps(contents, ensure_ascii=False)
 
 
+def remaining_parts(path: Path, manifest: Manifest) -> dict[Part, frozenset[str]] | None:
+    """Return the ids of each part of a run's split that are still in the manifest; None if others were not erased.
+
+    Raises:
+        S4miError: the file is missing or damaged.
+    """
+    ids_of = read_split_ids(path)
+    if not manifest.erased or _unknown(frozenset.union(*(ids_of[part] for part in PARTS)), manifest):
+        return None
+    known = {row.id for row in manifest.rows}
+    return {part: ids_of[part] & known for part in PARTS}
+
+
 def read_split_hash(path: Path) -> str:
     """Read the hash of a saved split.
 
@@ -108,7 +126,8 @@ def read_parts(path: Path, manifest: Manifest) -> dict[Part, tuple[int, ...]]:
     """Read the parts of a saved split as rows of `manifest`.
 
     Raises:
-        S4miError: the file is missing or damaged, or does not list every image of the manifest exactly once.
+        S4miError: the file is missing or damaged, or does not list every image of the manifest exactly once. It may
+            list others, up to the number of erased images.
     """
     try:
         contents = load_json(path.read_text(encoding="utf-8"))
@@ -126,7 +145,7 @@ def read_parts(path: Path, manifest: Manifest) -> dict[Part, tuple[int, ...]]:
             if name in part_of:
                 raise S4miError(f"{path}: image {name!r} is in {part_of[name]} and in {part}; keep it in one part")
             part_of[name] = part
-    unknown = [name for name in part_of if name not in number_of]
+    unknown = _unknown(part_of, manifest)
     missing = [name for name in number_of if name not in part_of]
     for names, problem in ((unknown, "not in the manifest"), (missing, "missing")):
         if names:
@@ -134,7 +153,7 @@ def read_parts(path: Path, manifest: Manifest) -> dict[Part, tuple[int, ...]]:
                 f"{path}: {plural(len(names), 'image')} {problem}, e.g. {names[0]!r}; it belongs to another state of "
                 f"{manifest.folder}; split again"
             )
-    rows = {part: tuple(sorted(number_of[name] for name in ids_of[part])) for part in PARTS}
+    rows = {part: tuple(sorted(number_of[name] for name in ids_of[part] if name in number_of)) for part in PARTS}
     _check_groups(path, manifest, rows)
     return rows
 
@@ -152,11 +171,18 @@ def read_labelled(path: Path, manifest: Manifest) -> tuple[int, ...]:
         raise S4miError(
             f"{path}: not a valid split file ({error}); create it with: s4mi data split … -o {path}"
         ) from error
-    unknown = [name for name in ids if name not in number_of]
+    unknown = _unknown(ids, manifest)
     if unknown or not ids:
         problem = f"image {unknown[0]!r} is not in the manifest" if unknown else "no image listed"
         raise S4miError(f"{path}: labelled: {problem}; it belongs to another state of {manifest.folder}; split again")
-    return tuple(sorted({number_of[name] for name in ids}))
+    return tuple(sorted({number_of[name] for name in ids if name in number_of}))
+
+
+def _unknown(ids: Iterable[str], manifest: Manifest) -> list[str]:
+    """Return the ids that are not in the manifest; none if they can all be of erased images."""
+    known = {row.id for row in manifest.rows}
+    unknown = [name for name in ids if name not in known]
+    return unknown if len(unknown) > len(manifest.erased) else []
 
 
 def _check_groups(path: Path, manifest: Manifest, rows: Mapping[Part, Sequence[int]]) -> None:

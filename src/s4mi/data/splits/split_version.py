@@ -5,6 +5,7 @@ from pathlib import Path
 
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.manifest import Manifest
+from s4mi.data.splits.erased_rows import with_erased
 from s4mi.data.splits.official import lacks_val
 from s4mi.data.splits.split import BaseVersion, SplitMethod
 from s4mi.data.versions import load_version, manifest_name
@@ -28,7 +29,7 @@ def base_version(
         return None
     for version in range(1, manifest.version):
         old = load_version(manifest.folder, version)
-        if any(row.annotated(kind) for row in old.rows):
+        if any(row.annotated(kind) for row in with_erased(old).rows):
             return BaseVersion(old, None if foreground is None else _foreground(old, manifest, foreground))
     return None
 
