@@ -28,6 +28,9 @@ from s4mi.records import (
     write_text_atomically,
 )
 
+for _model in (ClassScores, ClassificationScores, SegmentationScores, RunRecord):
+    _model.model_rebuild()  # their signatures, which `builds` fills, are made when they are first used
+
 share = st.floats(0, 1)
 maybe = st.none() | share
 
