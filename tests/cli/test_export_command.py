@@ -13,7 +13,7 @@ Quick = Callable[..., RunConfig]
 
 
 def test_what_cannot_be_exported_is_one_line_on_standard_error(s4mi: Command, tmp_path: Path) -> None:
-    for out, words in (("model.onnx", "not a run"), ("model.txt", "unknown model format")):
+    for out, words in (("model.onnx", "no such folder"), ("model.txt", "unknown model format")):
         status, shown, error = s4mi("export", tmp_path / "nowhere", "-o", tmp_path / out)
         assert (status, shown, error.count("\n")) == (1, "", 1)
         assert words in error

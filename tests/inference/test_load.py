@@ -133,7 +133,8 @@ def test_an_uncalibrated_run_is_calibrated_once_and_predicts_uncalibrated_withou
 @pytest.mark.parametrize(
     ("path", "options", "message"),
     [
-        ("nothing", {}, r"not a run \(no config\.yaml\), and contains no finished run"),
+        ("nothing", {}, "no such folder; pass the folder of a run or of a study"),
+        ("masks/checkpoints", {}, r"not a run \(no config\.yaml\), and contains no finished run"),
         (".", {}, "its runs cannot be compared: .*multiclass by f1_macro and segmentation by iou"),
         (".", {"task": "multilabel"}, "no finished multilabel run, only multiclass and segmentation; choose with"),
         ("masks", {"ensemble": True}, "is a single run; leave out --ensemble"),

@@ -154,7 +154,7 @@ def test_a_map_takes_tensors_and_arrays_alike() -> None:
     [
         ("segmentation", {}, "a segmentation run has no features of whole images"),
         ("cass", {"encoder": "tiny_resnett"}, "did you mean 'tiny_resnet'.; available: tiny_resnet, tiny_vit"),
-        ("nowhere", {}, "not a run"),
+        ("nowhere", {}, "no such folder"),
     ],
 )
 def test_what_has_no_encoder_is_one_line(runs: Path, images: Path, tmp_path: Path, run: str, asked, message) -> None:

@@ -386,7 +386,7 @@ def test_runs_of_one_name_are_told_apart_by_the_folder_above() -> None:
     ("run", "settings", "message"),
     [
         ("segmentation", {}, "a segmentation run is explained by its masks; use: s4mi predict"),
-        ("nowhere", {}, "not a run"),
+        ("nowhere", {}, "no such folder"),
         ("vit", {"target": "nevuss"}, "unknown class 'nevuss'; did you mean 'nevus'"),
         ("vit", {"methods": ["grad_kam"]}, "unknown kind of saliency map 'grad_kam'; did you mean 'grad_cam'"),
         ("cells", {}, "its test part is unknown .* --split all"),
