@@ -131,7 +131,8 @@ def segmentations(base: Path, here: Path, rng: random.Random) -> Mutant:
 
 def kept(base: Path, here: Path, rng: random.Random) -> Mutant:
     """What commands keep to go on: of predictions, imports, splits, studies and caches."""
-    kind = rng.choice(("predict.json", "measurements.csv", ".import.jsonl", "split.json", "study.json", "cache"))
+    kind = rng.choice(("predict.json", "measurements.csv", ".import.jsonl", "split.json", "study.json", "cache",
+                       "erased.csv"))  # fmt: skip
     if kind in ("predict.json", "measurements.csv"):
         out = Path(shutil.copytree(base / "predicted", here / "out"))
         file = out / kind
@@ -145,6 +146,11 @@ def kept(base: Path, here: Path, rng: random.Random) -> Mutant:
         file = here / kind
         shutil.copyfile(base / "cls" / kind, file)
         words = ("data", "split", str(base / "data"), "--file", str(file))
+    elif kind == "erased.csv":
+        out = Path(shutil.copytree(base / "data", here / "set"))
+        file = out / kind
+        file.write_text(f"version,after,patient,label,mask,foreground,split\n1,lesion_0003,1,,,{rng.random()},\n")
+        words = ("data", "split", str(out), "--task", "segmentation", "--allow-leakage", "--cache", str(here / "cache"))
     elif kind == "study.json":
         out = Path(shutil.copytree(base / "studied", here / "study"))
         file = out / kind

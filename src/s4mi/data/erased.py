@@ -99,6 +99,9 @@ def _image(cells: Mapping[str, str], spec: DatasetSpec, follows: dict[str, int])
     after = cells["after"]
     follows[after] = follows.get(after, 0) + 1
     label = read_label_cell(cells["label"], spec, _refuse)
+    foreground = float(cells["foreground"] or 0)
+    if not 0 <= foreground <= 1:
+        raise ValueError(f"foreground {cells['foreground']!r} is no share between 0 and 1")
     row = Row(
         id=f"{after}{_PLACE}{follows[after]:06d}",
         image=Path(ERASED_NAME),
@@ -110,7 +113,7 @@ def _image(cells: Mapping[str, str], spec: DatasetSpec, follows: dict[str, int])
         unknown=label.unknown,
     )
     shows = tuple(name for name in cells["mask"].split(";") if name)
-    return ErasedImage(row, float(cells["foreground"] or 0), shows)
+    return ErasedImage(row, foreground, shows)
 
 
 def _refuse(_: str, message: str) -> None:

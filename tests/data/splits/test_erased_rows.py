@@ -183,3 +183,11 @@ def test_a_damaged_file_is_named(lesions_of_patients: Path) -> None:
     path.unlink()
     assert manifest.erased
     assert not known_version(lesions_of_patients).erased
+
+
+@pytest.mark.parametrize("share", ["nan", "inf", "-0.1", "1.5"])
+def test_a_share_that_is_none_is_refused(lesions_of_patients: Path, share: str) -> None:
+    header = "version,after,patient,label,mask,foreground,split"
+    (lesions_of_patients / ERASED_NAME).write_text(f"{header}\n1,lesion_0003,1,,,{share},\n")
+    with pytest.raises(S4miError, match=rf"erased.csv: cannot be used \(foreground '{share}' is no share"):
+        load_version(lesions_of_patients)
