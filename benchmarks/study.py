@@ -12,11 +12,12 @@ sums differ in the last digit, which training amplifies; the difference is print
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -112,20 +113,35 @@ def _turn_by_turn(
 ) -> tuple[list[tuple[float, ...]], list[str]]:
     """Seconds of each side in each round, and a line per side on the agreement of its test scores with the peer's."""
     taken: list[list[float]] = [[] for _ in sides]
+    used: list[list[float]] = [[] for _ in sides]
     notes: list[str] = []
     for number in range(rounds):
-        for side, seconds in zip(sides, taken, strict=True):
+        for side, seconds, processor in zip(sides, taken, used, strict=True):
             out = root / f"{number}-{sides.index(side)}"
-            began = time.perf_counter()
+            began, before = time.perf_counter(), _processor_time()
             side.make(out)
             seconds.append(time.perf_counter() - began)
-            print(f"{side.title}: {seconds[-1]:,.0f} s", flush=True)
+            processor.append(_processor_time() - before)
+            print(f"{side.title}: {seconds[-1]:,.0f} s, {processor[-1]:,.0f} s of processor time", flush=True)
         *folders, peer = (root / f"{number}-{index}" for index in range(len(sides)))
         notes = [
             _compare(side, sides[-1], _differences(study, folder, peer))
             for side, folder in zip(sides, folders, strict=False)
         ]
+    notes += [_use(side, seconds, processor) for side, seconds, processor in zip(sides, taken, used, strict=True)]
     return [tuple(seconds) for seconds in taken], notes
+
+
+def _processor_time() -> float:
+    """Processor time of all ended processes that this one has started, in seconds."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
+def _use(side: Side, seconds: Sequence[float], processor: Sequence[float]) -> str:
+    """Describe the processor time of a side, and the share of the cores that it kept busy, in one line."""
+    busy = statistics.median(one / other for one, other in zip(processor, seconds, strict=True)) / (os.cpu_count() or 1)
+    return f"- {side.title}: {statistics.median(processor):,.0f} s of processor time, {busy:.0%} of what the cores had"
 
 
 def _study(settings: list[str], out: Path, *, workers: int) -> None:
