@@ -150,13 +150,31 @@ def peaks(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[flo
     return found[0], found[1]
 
 
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16")
+"""Flags of an x86 processor on which the speed of products depends."""
+
+
 def machine(packages: Sequence[str]) -> str:
     """Describe the machine and the packages in one line."""
     return (
-        f"{os.cpu_count()} {platform.machine()} cores, load {os.getloadavg()[0]:.1f} before; Python "
+        f"{os.cpu_count()} {platform.machine()} cores, {_processor()}, load {os.getloadavg()[0]:.1f} before; Python "
         f"{platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in packages)}; "
         f"{torch.get_num_threads()} torch threads, OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'unset')}."
     )
+
+
+def _processor() -> str:
+    """Name of the processor, and those of `FLAGS` that it has."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # no Linux
+        return platform.processor() or "unknown processor"
+    found: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip(), value.strip())
+    flags = found.get("flags", "").split()
+    return f"{found.get('model name', 'unknown processor')} ({', '.join(f for f in FLAGS if f in flags) or 'no AVX2'})"
 
 
 def report(name: str, setting: str, pairs: Sequence[Pair] = (), *, text: str = "") -> None:
