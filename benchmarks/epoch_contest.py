@@ -45,6 +45,7 @@ class Contest:
     Attributes:
         what: title of the row. number: row of the summary, or 0. loop: builds the peer with the weights of our method.
         turn: epochs per measurement. memory: whether to measure the peak memory of a step.
+        alone: row of the summary without loading of images, or 0.
     """
 
     what: str
@@ -56,6 +57,7 @@ class Contest:
     size: int
     turn: int = 1
     memory: bool = False
+    alone: int = 0
 
     def method(self) -> Method:
         """Our method with new weights, always the same."""
@@ -192,7 +194,9 @@ def _turn(name: str, epoch: Work, images: int, times: int) -> int:
 def _from_memory(contest: Contest, steps: int, rounds: int) -> Pair:
     """Compare `steps` steps per measurement, on one batch in memory."""
     rates = _rates({OURS: partial(_our_steps, contest, steps), "peer": partial(_their_steps, contest, steps)}, rounds)
-    return Pair(f"{contest.what}: from memory", "the same loop", "images/s", rates[OURS], rates["peer"])
+    return Pair(
+        f"{contest.what}: from memory", "the same loop", "images/s", rates[OURS], rates["peer"], number=contest.alone
+    )
 
 
 def _our_steps(contest: Contest, steps: int) -> Work:

@@ -76,7 +76,7 @@ def finetuning(backbone: str, size: int, *, number: int, turn: int = 1, memory: 
     """A classifier of photographs, resized to `size` × `size` pixels on both sides."""
     config = FinetuneConfig(backbone=backbone, weights="none")
     what = f"fine-tuning, {NAMES[backbone]}, {size}, batch {BATCH}, JPEG {PAGE[1]}×{PAGE[0]}"
-    contest = Contest(what, number, config, plain_classifier, "multiclass", LESIONS, size, turn, memory)
+    contest = Contest(what, number, config, plain_classifier, "multiclass", LESIONS, size, turn, memory, alone=number)
 
     def loaders(manifest: Manifest) -> Mapping[str, Loader]:
         dataset = Photographs(manifest, size, config.views)

@@ -43,8 +43,8 @@ SHORT = (
     "pretraining.cass.optim.cosine_epochs=8",
 )
 """Settings that make a study end in minutes; nothing else is changed."""
-ROW = 9
-"""Row of the summary."""
+ROW, PROCESSES_ROW = 9, 15
+"""Rows of the summary: against the peer, and a process per core against one process."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,17 @@ def main() -> None:
         taken, notes = _turn_by_turn(sides, study, root, arguments.rounds)
     starts, runs = _count(study)
     what = f"six techniques, {runs} runs and {starts} pre-training runs"
+    pairs = [
+        Pair(f"{what}: {side.title}", sides[-1].title, "s", taken[number], taken[-1], number=0 if number else ROW)
+        for number, side in enumerate(sides[:-1])
+    ]
+    if len(workers) > 1:
+        several, one = sides[:2]
+        pairs.append(Pair(f"{what}: {several.title}", one.title, "s", taken[0], taken[1], number=PROCESSES_ROW))
     report(
         "study",
         setting,
-        [
-            Pair(f"{what}: {side.title}", sides[-1].title, "s", taken[number], taken[-1], number=0 if number else ROW)
-            for number, side in enumerate(sides[:-1])
-        ],
+        pairs,
         text="\n".join(notes),
     )
 
