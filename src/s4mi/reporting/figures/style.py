@@ -12,8 +12,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from s4mi.maths.stats import Interval
 from s4mi.reporting.figures.svg import BLUE, INK
 from s4mi.reporting.results.comparison import Comparison, Technique
-from s4mi.reporting.results.scores import Metric
-from s4mi.reporting.results.tables import MAJORITY, LabelColumn
+from s4mi.reporting.results.scores import ALL_POSITIVE, MAJORITY, Metric
+from s4mi.reporting.results.tables import LabelColumn
 
 WIDTH = 4.4  # inches: on a phone the text shrinks by no more than a fifth
 # Okabe & Ito, first those with contrast to white and to black; black is the text colour of the page, yellow is omitted.
@@ -162,9 +162,11 @@ def annotate_points(axes: Axes, points: Sequence[tuple[str, tuple[float, float]]
 def legend_below(figure: Figure, axes: Axes) -> None:
     """Place the legend below the axes, in two columns if names are short; the figure grows, the axes do not shrink.
 
-    The majority baseline comes last.
+    The baseline without training comes last.
     """
-    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] == MAJORITY)
+    entries = sorted(
+        zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] in (MAJORITY, ALL_POSITIVE)
+    )
     columns = 2 if max(len(label) for _, label in entries) <= 24 else 1
     figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(entries) / columns))
     figure.legend(*zip(*entries, strict=True), loc="outside lower left", ncols=columns)

@@ -9,7 +9,7 @@ from s4mi.formatting import plural
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.notes import shortened
-from s4mi.reporting.results.scores import TASK_NAMES, Metric, majority_value, percent, score_of
+from s4mi.reporting.results.scores import TASK_NAMES, Metric, baseline_value, majority_value, percent, score_of
 from s4mi.reporting.results.technique_names import technique_name
 
 COUNTING = {False: ", labels counted the paper's way", True: ", validation labels counted"}
@@ -88,11 +88,20 @@ class Comparison:
         )
 
     def majority(self, fraction: float, metric: Metric) -> Interval | None:
-        """Score of the majority baseline; one value per seed, as techniques share their labelled images."""
+        """Score of always predicting the majority; one value per seed, as techniques share their labelled images."""
+        return self._of_constant(fraction, metric, majority_value)
+
+    def baseline(self, fraction: float, metric: Metric) -> Interval | None:
+        """Score of the baseline without training (`baseline_name`), like `majority`."""
+        return self._of_constant(fraction, metric, baseline_value)
+
+    def _of_constant(
+        self, fraction: float, metric: Metric, value_of: Callable[[RunRecord, Metric], float | None]
+    ) -> Interval | None:
         by_seed = {
             record.seed: value
             for record in self.records
-            if record.label_fraction == fraction and (value := majority_value(record, metric)) is not None
+            if record.label_fraction == fraction and (value := value_of(record, metric)) is not None
         }
         return mean_interval(list(by_seed.values()), limits=metric.limits) if by_seed else None
 

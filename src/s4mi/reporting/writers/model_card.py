@@ -16,8 +16,18 @@ from s4mi.records.calibration import Calibration
 from s4mi.reporting.results.comparison import technique_of
 from s4mi.reporting.results.few import WIDENED, few_meaning, few_words
 from s4mi.reporting.results.per_image import over_patients, patients_of, unit_of
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, ends, metrics_of, score_of, spread
-from s4mi.reporting.results.tables import MAJORITY
+from s4mi.reporting.results.scores import (
+    MISSING,
+    TASK_NAMES,
+    Metric,
+    baseline_name,
+    baseline_value,
+    ends,
+    metric_of,
+    metrics_of,
+    score_of,
+    spread,
+)
 from s4mi.reporting.results.test_predictions import patients_predicted, predictions_over_patients
 from s4mi.reporting.writers.markdown import code_block, code_span, markdown_text
 
@@ -112,7 +122,8 @@ def card_text(source: CardSource) -> str:
         unit=_unit(source),
         tested=0 if record.test is None else record.test.images,
         limits=_limits(source),
-        majority=MAJORITY,
+        baseline=baseline_name(record.task),
+        baseline_f1=baseline_value(record, metric_of(record.task)),
     )
 
 
