@@ -22,8 +22,9 @@ from s4mi.reporting.figures.style import (
 )
 from s4mi.reporting.figures.svg import INK, drawing, finish
 from s4mi.reporting.results.comparison import Comparison, Technique
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.scores import Metric, baseline_name, score_of
-from s4mi.reporting.results.tables import LabelColumn, MeanScore, ResultTable, label_columns
+from s4mi.reporting.results.tables import MeanScore, ResultTable, label_columns
 from s4mi.reporting.results.without_network import has_network
 
 WIDTH, HEIGHT = 4.5, 2.6

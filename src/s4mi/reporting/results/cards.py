@@ -15,9 +15,9 @@ from s4mi.maths.stats import Interval
 from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.findings import Findings, Ranking, baseline_caveat
 from s4mi.reporting.results.label_efficiency import FULL
+from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, ends
 from s4mi.reporting.results.starts import random_starts
-from s4mi.reporting.results.tables import span
 from s4mi.reporting.results.training_length import length_sentence
 from s4mi.reporting.results.without_network import FEWEST_SEEDS, AtFraction, against_baseline
 

@@ -8,11 +8,12 @@ from s4mi.maths.stats import Interval
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.label_efficiency import FULL, FullSupervision, full_supervision
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.labels_needed import LabelAnswers, label_answers
 from s4mi.reporting.results.paired_tests import TechniquePairs, corrected_together, pairs_of
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import MAJORITY, baseline_name
-from s4mi.reporting.results.tables import LabelColumn, MeanScore, ResultTable
+from s4mi.reporting.results.tables import MeanScore, ResultTable
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, technique_of
 from s4mi.reporting.results.few import and_few, few_details, few_explained
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.patient_effects import (
     SEEDS_ALONE,
     Influences,
@@ -23,7 +24,7 @@ from s4mi.reporting.results.patient_effects import (
     judged_over,
 )
 from s4mi.reporting.results.runs import ReportRun, run_key
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, baseline_name, metric_of, percent, spread
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, baseline_name, metric_of, spread
 from s4mi.reporting.results.shared_seeds import leaders, other_seeds, seed_list
 from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind, Table, table_row
 
@@ -95,23 +96,6 @@ class MeanScore:
         """As a cell of a table, bold where it is the best."""
         value = "" if self.interval is None else self.value
         return Cell(value, details=(self.count, *few_details(self.interval)), emphasis=BEST if self.best else "")
-
-
-@dataclass(frozen=True)
-class LabelColumn:
-    """A label fraction in percent, and the fewest and most labels it stands for; see `records.LabelCounts.n`."""
-
-    fraction: float
-    fewest: int
-    most: int
-
-    @property
-    def title(self) -> str:
-        return percent(self.fraction)
-
-    @property
-    def labelled(self) -> str:
-        return span([self.fewest, self.most])
 
 
 @dataclass(frozen=True)
@@ -264,7 +248,10 @@ def score_table(results: ResultTable) -> Table:
 
 def label_columns(comparison: Comparison) -> tuple[LabelColumn, ...]:
     """The label fractions of a comparison, smallest first."""
-    return tuple(LabelColumn(fraction, *comparison.labelled(fraction)) for fraction in comparison.fractions)
+    return tuple(
+        LabelColumn(fraction, *comparison.labelled(fraction), asked=comparison.asked(fraction))
+        for fraction in comparison.fractions
+    )
 
 
 def runs_by_cell(comparison: Comparison) -> Iterator[tuple[Technique, LabelColumn, tuple[RunRecord, ...]]]:
@@ -278,12 +265,6 @@ def runs_by_cell(comparison: Comparison) -> Iterator[tuple[Technique, LabelColum
 def technique_cell(technique: Technique) -> Cell:
     """The method, and its backbone below it."""
     return Cell(technique.name, details=(technique.backbone,))
-
-
-def span(counts: Sequence[int]) -> str:
-    """`48`, or `46–48` where seeds differ."""
-    fewest, most = min(counts), max(counts)
-    return f"{fewest}" if fewest == most else f"{fewest}–{most}"
 
 
 def _shared_backbones(comparison: Comparison) -> int:

@@ -49,7 +49,7 @@ def _winner(findings: Findings, ranking: Ranking) -> str:
     """Technique with the best mean of a column, and whether its lead is significant."""
     best, *others = ranking.entries
     name, score, caveat = best.technique.label, score_text(findings, best.interval), baseline_caveat(ranking)
-    column = f"at {ranking.column.title} of the labels ({ranking.column.labelled} images)"
+    column = f"at {ranking.column.with_images}"
     if not others:
         return f"only {name} was tested {column}, {score}{caveat}"
     undecided = findings.undecided(ranking)

@@ -16,10 +16,11 @@ from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, Scores, write_text_atomically
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, interval_over, technique_of
 from s4mi.reporting.results.few import few_words
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric, baseline_name, class_value, metrics_of
 from s4mi.reporting.results.table_model import Column, Row, Table, table_row
-from s4mi.reporting.results.tables import LabelColumn, result_table, runs_by_cell
+from s4mi.reporting.results.tables import result_table, runs_by_cell
 
 COUNTED = {False: "training", True: "training and validation"}
 SUMMARY = (
