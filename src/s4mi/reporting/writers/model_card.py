@@ -90,10 +90,14 @@ class ScoreRow:
     few: str
 
 
+CARD_MARK = "<!-- s4mi model card of run"
+"""Beginning of the first line of every card."""
+
+
 def card_mark(record: RunRecord) -> str:
     """First line of a card, which identifies its run."""
     hashes = f"{record.config_hash} {record.split_hash} {record.data_hash} seed {record.seed}"
-    return f"<!-- s4mi model card of run {hashes} -->"
+    return f"{CARD_MARK} {hashes} -->"
 
 
 def card_text(source: CardSource) -> str:
