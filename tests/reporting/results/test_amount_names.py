@@ -29,8 +29,14 @@ def test_columns_are_named_as_the_amounts_were_given() -> None:
     assert [column.short for column in table.columns] == ["5 patients", "50 images", "100 %"]
     headings = [column.plain for column in score_table(table).columns]
     assert headings[1:] == [
-        "5 patients (12.3 %) (48–70 labelled)", "50 images (40 %) (192 labelled)", "100 % (480 labelled)",
+        "5 patients (12.3 %, 48–70 labelled)", "50 images (40 %, 192 labelled)", "100 % (480 labelled)",
     ]  # fmt: skip
+
+
+def test_a_number_of_images_is_not_said_twice() -> None:
+    (column,) = result_tables([asking("48 images", fraction=10.0)])[0].columns
+    assert column.heading.plain == "48 images (10 %)"
+    assert column.with_images == "48 images (10 % of the labels)"
 
 
 def test_a_sentence_names_them_so() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from s4mi.records import RunRecord
 from s4mi.reporting.results.scores import percent
+from s4mi.reporting.results.table_model import Column
 
 
 def asked_count(records: Iterable[RunRecord]) -> str:
@@ -64,7 +65,17 @@ class LabelColumn:
     @property
     def with_images(self) -> str:
         """`10 % of the labels (48 images)`, or `5 patients (12.3 % of the labels, 48 images)`."""
-        return amount_in_words(self.asked, self.fraction, f"{self.labelled} images")
+        images = f"{self.labelled} images"
+        return amount_in_words(self.asked, self.fraction, "" if self.asked == images else images)
+
+    @property
+    def heading(self) -> Column:
+        """`10 % (48 labelled)`, `5 patients (12.3 %, 48–70 labelled)`, or `50 images (10.4 %)`."""
+        labelled = f"{self.labelled} labelled"
+        if not self.asked:
+            return Column(self.title, labelled)
+        share = percent(self.fraction)
+        return Column(self.asked, share if self.asked == f"{self.labelled} images" else f"{share}, {labelled}")
 
     @property
     def labelled(self) -> str:

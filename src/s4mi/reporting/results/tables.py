@@ -239,7 +239,7 @@ def score_table(results: ResultTable) -> Table:
     table = Table(
         title=f"Test {results.metric.label} by label fraction",
         subject=results.subject,
-        columns=(TECHNIQUE, *(Column(c.title, f"{c.labelled} labelled") for c in results.columns)),
+        columns=(TECHNIQUE, *(column.heading for column in results.columns)),
         rows=tuple(rows),
         caption=caption,
     )
