@@ -17,7 +17,8 @@ from s4mi.errors import S4miError
 from s4mi.records import read_record
 from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.runs import load_runs
-from s4mi.reporting.results.tables import MAJORITY, result_tables
+from s4mi.reporting.results.scores import MAJORITY
+from s4mi.reporting.results.tables import result_tables
 from s4mi.studies import live_report
 from s4mi.studies.events import Event, RunEnded, RunStarted
 

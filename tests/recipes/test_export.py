@@ -264,7 +264,8 @@ def test_what_is_there_is_not_overwritten_unless_asked(made: Made, tmp_path: Pat
         export_run(made.run("multiclass"), out)
     assert out.read_text() == "mine"
     (tmp_path / "MODEL_CARD.md").write_text("# My own words\n")
-    with pytest.raises(S4miError, match=r"MODEL_CARD\.md: already exists and is not the card of this run"):
+    (tmp_path / "other.MODEL_CARD.md").write_text("# My own words\n")
+    with pytest.raises(S4miError, match=r"other\.MODEL_CARD\.md: already exists and is not the card of this run"):
         export_run(made.run("multiclass"), tmp_path / "other.onnx")
     assert not (tmp_path / "other.onnx").exists()
 
@@ -272,12 +273,13 @@ def test_what_is_there_is_not_overwritten_unless_asked(made: Made, tmp_path: Pat
 @pytest.mark.slow
 def test_what_is_there_is_replaced_where_asked_and_a_runs_own_card_always(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "model.onnx"
-    for path in (out, tmp_path / "MODEL_CARD.md"):
-        path.write_text("mine")
+    out.write_text("mine")
+    (tmp_path / "model.MODEL_CARD.md").write_text("mine")
     export_run(made.run("multiclass"), out, overwrite=True)
     assert load_exported(out).metadata.run.name == "multiclass"
+    assert not (tmp_path / "MODEL_CARD.md").exists()
     export_run(made.run("multiclass"), tmp_path / "model.pt2")  # the card is this run's own
-    assert "`model.onnx`" in (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "`model.onnx`" in (tmp_path / "model.MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def export(run: StrPath, out: StrPath, *, task: "TaskKind | None" = None, overwr
         run: folder of a run, or of a study: its best run by validation.
         out: the file: .onnx for ONNX, .pt2 for a torch.export archive.
         task: for a study, only runs of this task.
-        overwrite: replace the file, and another model's card beside it.
+        overwrite: replace the file and its model card.
 
     Raises:
         S4miError: no finished run, an unknown file ending, a file that exists, a missing package, or a model whose

@@ -120,7 +120,7 @@ def split(
             `labels.count_validation=true`; what a run holds out to choose with comes out of them.
         fractions: label fractions: percent, or such as `'50 images'` or `'5 patients'`.
         file: a saved split, for kind file.
-        allow_leakage: whether the same image or patient in two parts is a warning instead of an error.
+        allow_leakage: whether the same image in two parts is a warning instead of an error; a patient never is.
         cache: folder of the thumbnails by which copies of images are found; None for that of runs.
         progress: True shows a bar (terminal, notebook); a function is called with what is done, done and total.
 

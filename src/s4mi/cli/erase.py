@@ -1,11 +1,14 @@
 """`s4mi data erase`: remove a patient from a data set and from what was made of it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from s4mi.cli.console import print_facts, print_line
+
+if TYPE_CHECKING:
+    from s4mi.recipes.erase import Erasure
 
 
 def erase(
@@ -25,7 +28,6 @@ def erase(
     from s4mi.data.erased import ERASED_NAME
     from s4mi.formatting import plural
     from s4mi.recipes.erase import SCORED_ONLY
-    from s4mi.studies.run_id import METADATA_NAME
 
     found = erase_patient(dataset, patient, runs=runs or (), cache=cache, confirmed=yes)
     print_line(f"{'removed' if found.done else 'would remove'} of patient {patient}:", style="bold")
@@ -50,8 +52,8 @@ def erase(
             print_line(f"{run}: was scored on the patient ({', '.join(parts)}); its weights have not seen them")
         else:
             print_line(f"{run}: has seen the patient ({', '.join(parts)}); its weights cannot forget, train it again")
-    if any((run / METADATA_NAME).is_file() for run, _ in found.plan.runs):
-        print_line("s4mi study run will train the runs of a study again, as the data set changes", style="yellow")
+    if line := _retrained(found, searched=bool(runs)):
+        print_line(line, style="yellow")
     if found.pictures and found.done:
         print_line("write reports again with: s4mi report")
     if not runs:
@@ -59,3 +61,28 @@ def erase(
     print_line("not searched: predictions, exported annotations, and copies that you made")
     if not found.done:
         print_line("remove it with: --yes", style="cyan")
+
+
+def _retrained(found: "Erasure", *, searched: bool) -> str:
+    """Say which runs no longer fit the data set, and what a study does with them; empty if none was found."""
+    from s4mi.formatting import plural
+    from s4mi.records import SUPERSEDED
+    from s4mi.studies.run_id import METADATA_NAME
+
+    count = sum((run / METADATA_NAME).is_file() for run in found.outdated)
+    if not count:
+        return (
+            ""
+            if searched
+            else (
+                "finished runs of studies on this data set no longer fit it once the patient is erased: s4mi study run "
+                f"sets them aside in {SUPERSEDED}/ and trains them again"
+            )
+        )
+    them = "them" if count > 1 else "it"
+    fit = ("no longer fit" if count > 1 else "no longer fits") if found.done else "will no longer fit"
+    return (
+        f"{plural(count, 'finished run')} of studies {fit} the data "
+        f"set, from which the patient {'was' if found.done else 'is'} erased: s4mi study run sets "
+        f"{them} aside in {SUPERSEDED}/ and trains {them} again"
+    )

@@ -15,7 +15,7 @@ def export(
         ..., "-o", "--out", metavar="FILE", help="Output file: .onnx, or .pt2 for a torch.export archive."
     ),
     task: Task = typer.Option(Task.any, "--task", help="For a study: only runs of this task."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace the file, and another model's card beside it."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace the file and its model card."),
 ) -> None:
     """Export a model as one file with everything needed to use it, and a model card beside it.
 

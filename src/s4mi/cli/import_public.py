@@ -9,6 +9,9 @@ import typer
 from s4mi.cli.import_options import ABOUT, CLASSES, ImportSettings, Masks, MaskSuffix, Out, Source
 from s4mi.cli.shared_options import offers
 
+NUCLEUS = "nucleus"
+"""Foreground of the masks of stained tissue, unless an option says otherwise."""
+
 
 @offers(ImportSettings, "copy", *CLASSES, *ABOUT, name="isic2017")
 def isic2017(source: Source, out: Out, *, shared: ImportSettings) -> None:
@@ -28,9 +31,7 @@ def dermofit(source: Source, out: Out, *, shared: ImportSettings) -> None:
     shared.write(read_dermofit(source), out)
 
 
-@offers(
-    ImportSettings, "intensity", "mask_value", *CLASSES, *ABOUT, group_pattern=r"^([^_\-. ]+)", foreground="nucleus"
-)
+@offers(ImportSettings, "intensity", "mask_value", *CLASSES, *ABOUT, group_pattern=r"^([^_\-. ]+)", foreground=NUCLEUS)
 def dermatomyositis(
     source: Source,
     out: Out,
@@ -54,12 +55,16 @@ def dermatomyositis(
     shared: ImportSettings,
 ) -> None:
     """Import multi-page TIFF stacks of stained tissue, with a table of labels or a folder of masks."""
-    from s4mi.data.sources.dermatomyositis import StackOptions, read_dermatomyositis
+    from s4mi.data.sources.dermatomyositis import StackOptions, read_dermatomyositis, refuse_of_task
     from s4mi.errors import S4miError, nearest
 
     if task not in ("classification", "segmentation"):
         hint = nearest(task, ("classification", "segmentation")) or "; use classification or segmentation"
         raise S4miError(f"--task {task!r}: unknown task{hint}")
+    if task == "classification":
+        foreground = "" if shared.foreground == NUCLEUS else shared.foreground
+        values = ", ".join(shared.mask_value or ())
+        refuse_of_task({"--mask-value": values, "--foreground": foreground}, task=task)
     options = StackOptions(
         task="segmentation" if task == "segmentation" else "classification",
         page=page, labels=labels, masks=masks, mask_suffix=mask_suffix, group_pattern=shared.group_pattern,

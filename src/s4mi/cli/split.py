@@ -56,7 +56,8 @@ def split(
     allow_leakage: Annotated[
         bool,
         typer.Option(
-            "--allow-leakage", help="Warn of the same image or patient in two parts, as data.allow_leakage=true does."
+            "--allow-leakage",
+            help="Warn of the same image in two parts, as data.allow_leakage=true does; a patient in two is refused.",
         ),
     ] = False,
     cache: Annotated[

@@ -51,6 +51,7 @@ def _print_plan(study_file: Path, overrides: Sequence[str], out: Path | None) ->
     from s4mi.cli.study_tree import budget_line, total_line, tree_lines
     from s4mi.config import plan_study, unneeded
     from s4mi.config.study_file import read_study
+    from s4mi.studies.erased_runs import erased_line
     from s4mi.studies.preflight import check_plan, missing_datasets, too_few_labels
     from s4mi.studies.run_state import as_begun, older_defaults
     from s4mi.studies.status import study_status
@@ -71,6 +72,8 @@ def _print_plan(study_file: Path, overrides: Sequence[str], out: Path | None) ->
         typer.echo(f"pretraining {name!r}: not needed by any arm, will not be run")
     if study.budget is not None:
         typer.echo(budget_line(status, study.budget))
+    if (erased := erased_line(status.erased, done=False)) is not None:
+        typer.echo(erased, err=True)
     if status.version_note is not None:
         typer.echo(status.version_note, err=True)
     if out is not None and (note := older_defaults(out)):

@@ -46,7 +46,9 @@ class DataConfig(Section):
         False, description="Replace the red channel by R / sqrt(R² + G² + B²), as the paper does for RGB lesion images"
     )
     allow_leakage: bool = Field(
-        False, description="Train even if parts of the split share an image or a patient; the report says so"
+        False,
+        description="Train even if parts of the split share an image; the report says so. A patient in two parts is "
+        "refused always",
     )
     cache: Path = Field(
         default_factory=default_cache, description="Folder for cached decoded images and stored features"

@@ -7,12 +7,12 @@ Only the column `image` is required. An empty `label` or `mask` means not annota
 Several labels of an image are separated by `;`; in a multi-label data set, `none` means annotated with no class
 present, and `?` before a name that this class is not known (`label_cells.py`). `group` is the patient or lesion,
 which must be in one part of a split only; `split` is train, val or test if the data set has an official split. Paths
-are relative to `root`, which is relative to the folder of `dataset.yaml`.
+are relative to `root`, which is relative to the folder of `dataset.yaml`; those that begin with `./` are relative to
+that folder itself (`manifest_paths.py`).
 """
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +20,8 @@ from pathlib import Path
 from s4mi.data.cyclic_garbage import no_cyclic_garbage
 from s4mi.data.erased import ErasedImage, read_erased
 from s4mi.data.label_cells import label_cell, read_label_cell
+from s4mi.data.manifest_paths import ManifestPaths
 from s4mi.data.manifest_table import read_manifest_table
-from s4mi.data.names import existing_file
 from s4mi.data.row import COLUMNS, MANIFEST_NAME, PARTS, Row
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, error_finding, read_spec, write_spec
 from s4mi.data.stray_quotes import stray_quote
@@ -106,9 +106,9 @@ def read_row_by_row(
         return None, findings
     rows: list[Row] = []
     first_line: dict[str, int] = {}
-    root = (folder / spec.root).resolve()
+    paths = ManifestPaths(folder, spec.root)
     for line, record in records:
-        row, row_findings = _read_row(record, line, spec=spec, root=root)
+        row, row_findings = _read_row(record, line, spec=spec, paths=paths)
         findings.extend(row_findings)
         if row is None:
             continue
@@ -141,19 +141,19 @@ def load_manifest(folder: Path) -> Manifest:
 
 
 def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
-    """Write `dataset.yaml` and `manifest.csv` into `folder`, with paths below the root as relative paths.
+    """Write `dataset.yaml` and `manifest.csv` into `folder`, with the paths of `manifest_paths.py`.
 
     The images and masks that they name are flushed to the disk first.
     """
     flush_all()
-    root = (folder / spec.root).resolve()
+    paths = ManifestPaths(folder, spec.root)
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
         label = label_cell(row.labels, row.unknown, spec.classes)
-        mask = "" if row.mask is None else _relative(row.mask, root)
-        writer.writerow([row.id, _relative(row.image, root), mask, label, row.group or "", row.split or ""])
+        mask = "" if row.mask is None else paths.cell(row.mask)
+        writer.writerow([row.id, paths.cell(row.image), mask, label, row.group or "", row.split or ""])
     write_text_atomically(folder / MANIFEST_NAME, table.getvalue(), private=True)
     write_spec(folder, spec, private=True)
 
@@ -201,7 +201,7 @@ def _column_findings(header: Sequence[str]) -> list[Finding]:
 
 
 def _read_row(
-    record: dict[str, str | None], line: int, *, spec: DatasetSpec, root: Path
+    record: dict[str, str | None], line: int, *, spec: DatasetSpec, paths: ManifestPaths
 ) -> tuple[Row | None, list[Finding]]:
     findings: list[Finding] = []
 
@@ -215,17 +215,19 @@ def _read_row(
     if not cells["image"]:
         report("no-image", "cell 'image' is empty; enter a file, or remove the row")
         return None, findings
-    image = existing_file(root / cells["image"])
+    image = paths.find(cells["image"])
     if image is None:
         report(
             "missing-image",
-            f"image {cells['image']!r} does not exist in {root}; correct the path, or `root` in {SPEC_NAME}",
+            f"image {cells['image']!r} does not exist in {paths.place(cells['image'])}; "
+            f"correct the path, or `root` in {SPEC_NAME}",
         )
-    mask = existing_file(root / cells["mask"]) if cells.get("mask") else None
+    mask = paths.find(cells["mask"]) if cells.get("mask") else None
     if mask is None and cells.get("mask"):
         report(
             "missing-mask",
-            f"mask {cells['mask']!r} does not exist in {root}; correct the path, or empty the cell if there is no mask",
+            f"mask {cells['mask']!r} does not exist in {paths.place(cells['mask'])}; "
+            "correct the path, or empty the cell if there is no mask",
         )
     cell = read_label_cell(cells.get("label", ""), spec, report)
     split = cells.get("split", "")
@@ -261,11 +263,3 @@ def _group_findings(rows: Sequence[Row]) -> list[Finding]:
             )
             findings.append(error_finding("group-on-two-sides", MANIFEST_NAME, row.line, message))
     return findings
-
-
-def _relative(path: Path, root: Path) -> str:
-    # A link below the root stays a link, as its target may be a content store without file names.
-    for candidate in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100  (Path.resolve would follow the link)
-        if candidate.is_relative_to(root):
-            return candidate.relative_to(root).as_posix()
-    return path.resolve().as_posix()

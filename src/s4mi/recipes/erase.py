@@ -29,6 +29,7 @@ from s4mi.records import (
     CONFIG_NAME,
     MAP_NAME,
     RECORD_NAME,
+    SUPERSEDED,
     TEST_IMAGES_NAME,
     TEST_PREDICTIONS_NAME,
     external_images,
@@ -61,6 +62,8 @@ class Erasure:
         pictures: reports and sheets that may show images of the patient, and pre-annotations of them.
         lists: lists of `s4mi suggest` with images of the patient.
         done: whether it has been removed.
+        outdated: finished runs on the data set, whether they have seen the patient or not: a study whose data set
+            changes trains its runs again.
     """
 
     plan: ErasurePlan
@@ -69,6 +72,7 @@ class Erasure:
     pictures: tuple[Path, ...]
     done: bool
     lists: tuple[Path, ...] = ()
+    outdated: tuple[Path, ...] = ()
 
 
 def erase_patient(
@@ -89,11 +93,11 @@ def erase_patient(
         if not folder.is_dir():
             raise S4miError(f"{folder}: not a folder; pass folders that hold runs")
     if not confirmed:
-        return _found(plan_erasure(dataset, patient, cache), runs, cache, load_spec(dataset).name)
+        return _found(plan_erasure(dataset, patient, cache), runs, cache, load_spec(dataset).name, dataset)
     with file_lock(dataset / LOCK):
         plan = plan_erasure(dataset, patient, cache)
         title = load_spec(dataset).name
-        found = _found(plan, runs, cache, title)
+        found = _found(plan, runs, cache, title, dataset)
         plan = found.plan
         places = _caches(plan, cache)
         begin_erasure(dataset, plan)
@@ -110,7 +114,7 @@ def erase_patient(
     return replace(found, done=True)
 
 
-def _found(plan: ErasurePlan, runs: Sequence[Path], cache: Path, title: str) -> Erasure:
+def _found(plan: ErasurePlan, runs: Sequence[Path], cache: Path, title: str, dataset: Path) -> Erasure:
     known = dict(plan.runs)
     seen = {run: parts for run in _run_folders(runs) if (parts := _parts_of(run, plan, title))} | known
     plan = plan.model_copy(update={"runs": tuple(seen.items())})
@@ -124,7 +128,23 @@ def _found(plan: ErasurePlan, runs: Sequence[Path], cache: Path, title: str) -> 
     places = _caches(plan, cache)
     features = any((place / FEATURES).is_dir() for place in places)
     decoded = tuple(location for place in places for location in caches_with(place, plan))
-    return Erasure(plan, decoded, features, tuple(sorted({*pages, *sheets, *drafts})), done=False, lists=tuple(lists))
+    return Erasure(
+        plan, decoded, features, tuple(sorted({*pages, *sheets, *drafts})), done=False, lists=tuple(lists),
+        outdated=tuple(run for run in _run_folders(runs) if _is_outdated(run, seen.get(run, ()), dataset)),
+    )  # fmt: skip
+
+
+def _is_outdated(run: Path, parts: Sequence[str], dataset: Path) -> bool:
+    """Whether a run is finished, in place, and on the data set or from images of the patient."""
+    if SUPERSEDED in run.parts or not (run / RECORD_NAME).is_file():
+        return False
+    if {*parts} - {EXTERNAL}:
+        return True
+    try:
+        settings = load_yaml((run / CONFIG_NAME).read_text(encoding="utf-8"))
+        return Path(settings["data"]["path"]).resolve() == dataset.resolve()
+    except (OSError, ValueError, KeyError, TypeError):  # the run is damaged
+        return False
 
 
 def _caches(plan: ErasurePlan, cache: Path) -> list[Path]:

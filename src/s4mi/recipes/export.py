@@ -2,7 +2,7 @@
 
 model.onnx      ONNX, for ONNX Runtime and other runtimes
 model.pt2       torch.export archive, for torch without the training code
-MODEL_CARD.md   written beside the file
+MODEL_CARD.md   written beside the file; other.MODEL_CARD.md if it is the card of another file
 """
 
 import os
@@ -21,7 +21,7 @@ from s4mi.data.spec import DatasetSpec, load_spec
 from s4mi.errors import S4miError, require_extra
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import WRITERS
-from s4mi.inference.export.model_card import CARD_NAME, check_card, write_model_card
+from s4mi.inference.export.model_card import card_of, check_card, write_model_card
 from s4mi.inference.export.verify import Verification, verification_inputs, verify_export
 from s4mi.inference.load import ensure_calibrated, load_exported, select_runs
 from s4mi.inference.model_metadata import ONNX, ImageInput, ModelMetadata, SourceRun, check_ending
@@ -78,7 +78,7 @@ def export_run(source: Path, out: Path, *, task: TaskKind | None = None, overwri
     Args:
         source: folder of a run or a study.
         task: for a study, consider only runs with this task.
-        overwrite: replace an existing file; the model card of the same run is always replaced.
+        overwrite: replace an existing file and its model card; that of the same run and name is always replaced.
 
     Raises:
         S4miError: there is no finished run that makes predictions, the file extension is unknown, the file exists, a
@@ -94,7 +94,7 @@ def export_run(source: Path, out: Path, *, task: TaskKind | None = None, overwri
     chosen = select_runs(source, task=task)
     run = chosen.runs[0]
     record = read_record(run)
-    card = out.parent / CARD_NAME
+    card = card_of(out)
     check_card(card, record, overwrite=overwrite)
     ensure_calibrated(run)
     trained = _load(run, record)

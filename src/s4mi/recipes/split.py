@@ -71,7 +71,7 @@ def split_dataset(
         test_seed: seed of the test part where `division` is None.
         count_validation: amounts are of all images outside the test part, which are all in `train`.
         amounts: amounts of labels, each of which contains the smaller ones.
-        allow_leakage: whether the same image or patient in two parts is a warning instead of an error.
+        allow_leakage: whether the same image in two parts is a warning instead of an error; a patient never is.
         cache: folder of the thumbnails by which copies are found; None: that of runs.
 
     Raises:

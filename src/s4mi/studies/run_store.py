@@ -6,7 +6,7 @@ A run is found by its identity and not by its folder, so that a run whose arm wa
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +72,8 @@ def run_locations(plan: Sequence[PlannedRun], out: Path, identities: Mapping[str
     return result
 
 
-def arrange_runs(locations: Sequence[RunLocation]) -> list[str]:
-    """Move every run to its folder, and return a line for each kind of move.
+def arrange_runs(locations: Sequence[RunLocation], *, erased: Collection[str] = ()) -> list[str]:
+    """Move every run to its folder, and return a line for each kind of move, but for `erased` runs, by their names.
 
     Raises:
         S4miError: a folder cannot be moved.
@@ -93,8 +93,8 @@ def arrange_runs(locations: Sequence[RunLocation]) -> list[str]:
     except OSError as error:
         raise S4miError(f"{error.filename}: cannot be moved ({error.strerror}); move it yourself") from error
     lines = []
-    if superseded:
-        lines.append(f"settings or data have changed: {_list_runs(superseded)} set aside in {SUPERSEDED}/")
+    if others := [location for location in superseded if location.planned.name not in erased]:
+        lines.append(f"settings or data have changed: {_list_runs(others)} set aside in {SUPERSEDED}/")
     if restored:
         lines.append(f"settings and data match earlier runs: {_list_runs(restored)} restored")
     return lines

@@ -9,6 +9,7 @@ from s4mi.errors import S4miError
 from s4mi.records import PretrainingRecord, RunRecord, read_any_record, read_epochs
 from s4mi.studies.budget import STOPPED, Budget
 from s4mi.studies.devices import with_threads
+from s4mi.studies.erased_runs import erased_line, erased_runs
 from s4mi.studies.events import (
     AttemptFailed,
     EventHandler,
@@ -63,7 +64,9 @@ class StudyRunner:
     def load_state(self) -> None:
         """Move every run to its folder, and find the finished runs and those whose folder is in use."""
         locations = run_locations(self._plan, self._out, self._identities)
-        moved = arrange_runs(locations)
+        erased = erased_runs(locations, self._identities)
+        line = erased_line(erased, done=True)
+        moved = [*([line] if line else ()), *arrange_runs(locations, erased=erased)]
         write_study_file(self._out, self._plan, self._identities)
         states = [run_state(one.planned, one.target, conflict=one.conflict) for one in locations]
         self._epochs_done = {state.planned.name: state.epochs for state in states}

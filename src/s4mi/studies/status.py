@@ -9,6 +9,7 @@ from s4mi.errors import S4miError
 from s4mi.records import finished_runs, read_any_record
 from s4mi.studies.budget import runs_within_budget
 from s4mi.studies.cost_model import CostModel
+from s4mi.studies.erased_runs import erased_runs
 from s4mi.studies.order import importance
 from s4mi.studies.run_id import read_metadata, run_identities
 from s4mi.studies.run_state import RunState, check_study_format, run_state
@@ -50,11 +51,13 @@ class StudyStatus:
     Attributes:
         version_note: which finished runs were made with other versions than those installed, or None.
         seconds_left: of the budget; None without a budget.
+        erased: finished runs that will be trained again, as patients were erased from the data set.
     """
 
     runs: tuple[RunStatus, ...]
     version_note: str | None
     seconds_left: float | None = None
+    erased: tuple[str, ...] = ()
 
 
 def study_status(plan: Sequence[PlannedRun], out: Path | None, *, budget: float | None = None) -> StudyStatus:
@@ -95,7 +98,7 @@ def study_status(plan: Sequence[PlannedRun], out: Path | None, *, budget: float 
     note = (
         version_note(records, current=versions(), revision=git_revision()) if partly_finished else version_note(records)
     )
-    return StudyStatus(runs, note, budget_left)
+    return StudyStatus(runs, note, budget_left, tuple(erased_runs(locations, identities)))
 
 
 def _cost_model_of_older_data(plan: Sequence[PlannedRun], out: Path | None, planned: Collection[Path]) -> CostModel:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,7 +21,9 @@ from s4mi.data.row import Row
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import write_text_atomically
-from s4mi.training.prepare import Prepared
+
+if TYPE_CHECKING:  # it imports torch, which reading a state does without
+    from s4mi.training.prepare import Prepared
 
 DATA_NAME = "data.json"
 DIGITS = 16
@@ -53,8 +55,13 @@ class DataState(BaseModel):
         labels = {name: label for name, (_, _, label) in self.rows.items() if label is not None}
         return _hash(dict(sorted(labels.items()))) if labels else ""
 
+    @property
+    def complete(self) -> bool:
+        """Whether the rows are those that the run began with; an erasure removes those of the patient."""
+        return self.hash == _hash([self.spec, list(self.rows.items())])
 
-def data_state(config: RunConfig, prepared: Prepared) -> DataState:
+
+def data_state(config: RunConfig, prepared: "Prepared") -> DataState:
     """Return the state of a run's data: of each row the image, and the mask and label if the run uses them.
 
     Raises:
@@ -104,7 +111,7 @@ def read_data_state(run: Path) -> DataState | None:
         raise S4miError(f"{path}: not a valid state of the data; train the run again in another folder") from error
 
 
-def check_data_state(run: Path, prepared: Prepared, state: DataState) -> None:
+def check_data_state(run: Path, prepared: "Prepared", state: DataState) -> None:
     """Check that the data of a resumed run are those that it began with.
 
     Raises:

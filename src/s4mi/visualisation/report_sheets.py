@@ -24,6 +24,7 @@ from s4mi.reporting.results.hard_cases import (
     extreme_fractions,
     validation_score,
 )
+from s4mi.reporting.results.label_names import amount_in_words, asked_count
 from s4mi.reporting.results.per_image import image_values
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
 from s4mi.reporting.results.scores import metric_of, percent
@@ -131,7 +132,13 @@ def _overview(comparison: Comparison, runs: Sequence[SheetRun]) -> PlannedSheet:
             content=(IMAGES,),
             draw=lambda manifest: _masks(paths, manifest, images=IMAGES),
         )
-    titles = [(run.technique.method, f"{percent(run.record.label_fraction)} · {run.record.backbone}") for run in shown]
+    titles = [
+        (
+            run.technique.method,
+            f"{asked_count([run.record]) or percent(run.record.label_fraction)} · {run.record.backbone}",
+        )
+        for run in shown
+    ]
     return PlannedSheet(
         kind="saliency",
         subject="saliency maps",
@@ -157,7 +164,8 @@ def _cases(comparison: Comparison, runs: dict[RunKey, SheetRun], fraction: float
     if cases is None:
         return None
     is_segmentation = comparison.task == "segmentation"
-    source = f"{best.technique.label} with {percent(fraction)} of the labels, seed {run.record.seed}"
+    amount = amount_in_words(comparison.asked(fraction), fraction)
+    source = f"{best.technique.label} with {amount}, seed {run.record.seed}"
     order = (
         "lowest and highest IoU of a test image, each with its ground truth and the prediction. Green: correct; "
         "orange: missed; purple: false positive or wrong class."
@@ -167,8 +175,8 @@ def _cases(comparison: Comparison, runs: dict[RunKey, SheetRun], fraction: float
     )
     return PlannedSheet(
         kind="cases",
-        subject=f"best and worst cases at {percent(fraction)}",
-        title=f"Best and worst cases with {percent(fraction)} of the labels",
+        subject=f"best and worst cases at {comparison.amount_name(fraction)}",
+        title=f"Best and worst cases with {amount}",
         caption=f"{source}, the technique with the best validation score: {order}",
         alt=f"Test images of {comparison.dataset} by {source}. Worst: {_alt_text(cases.worst, is_segmentation)}. "
         f"Best: {_alt_text(cases.best, is_segmentation)}",
@@ -199,8 +207,9 @@ def _disagreement(comparison: Comparison, runs: dict[RunKey, SheetRun]) -> Plann
         images = list(disputed_labels)
     if not images:
         return None
-    fraction, paths = percent(shown[0].record.label_fraction), [run.path for run in shown]
-    source = f"{len(shown)} techniques with {fraction} of the labels, seed {shown[0].record.seed}"
+    first, paths = shown[0].record, [run.path for run in shown]
+    amount = amount_in_words(asked_count([first]), first.label_fraction)
+    source = f"{len(shown)} techniques with {amount}, seed {first.seed}"
     if comparison.task == "segmentation":
         draw: Callable[[Manifest], bytes] = lambda manifest: _masks(  # noqa: E731
             paths, manifest, images=len(images), only=images

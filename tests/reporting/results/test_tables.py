@@ -12,9 +12,8 @@ from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import compare, comparison_warnings
 from s4mi.reporting.results.costs import NOT_MEASURED, cost_rows, cost_table, energy_note
 from s4mi.reporting.results.detail_tables import detail_table
-from s4mi.reporting.results.scores import Metric, metric_of, spread
+from s4mi.reporting.results.scores import MAJORITY, Metric, metric_of, spread
 from s4mi.reporting.results.tables import (
-    MAJORITY,
     MeanScore,
     result_table,
     result_tables,

@@ -8,7 +8,8 @@ from pathlib import Path
 from made_records import epochs, record
 from s4mi.records import RunRecord
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.tables import MAJORITY, result_tables
+from s4mi.reporting.results.scores import MAJORITY
+from s4mi.reporting.results.tables import result_tables
 from s4mi.reporting.writers.csv import RUNS, SUMMARY, runs_csv, summary_csv, write_csv
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from s4mi.data.checks.scan import relative_name
 from s4mi.data.files import is_image_file, stem_of
+from s4mi.data.manifest_paths import HERE, ManifestPaths
 from s4mi.data.names import existing_file
 from s4mi.data.row import MANIFEST_NAME
 from s4mi.data.sources.pair_by_name import some
@@ -85,11 +86,11 @@ def _listed(folder: Path, root: Path) -> _Listed:
     The file is read again, because rows with an error are not in the manifest, but list files too.
     """
     listed = _Listed(set(), set(), [], [])
-    names = _Folders()
+    names, paths = _Folders(), ManifestPaths(folder, str(root))
     with (folder / MANIFEST_NAME).open(encoding="utf-8-sig", newline="") as file:
         for record in csv.DictReader(file):
             image, mask = (
-                _listed_path(root, cell.strip(), names) if (cell := record.get(column)) else None
+                _listed_path(paths, cell.strip(), names) if (cell := record.get(column)) else None
                 for column in ("image", "mask")
             )
             if mask is not None:
@@ -120,8 +121,10 @@ class _Folders:
         return name in self._names[folder]
 
 
-def _listed_path(root: Path, cell: str, folders: _Folders) -> str:
-    path = os.path.normpath(os.path.join(root, cell))  # noqa: PTH118  (strings: a tenth of the time of paths)
+def _listed_path(paths: ManifestPaths, cell: str, folders: _Folders) -> str:
+    if cell.startswith(HERE) and (file := paths.find(cell)) is not None:
+        return os.path.normpath(file)
+    path = os.path.normpath(os.path.join(paths.root, cell))  # noqa: PTH118  (strings: a tenth of the time of paths)
     return path if folders.hold(path) else str(existing_file(Path(path)) or path)
 
 

@@ -1,6 +1,6 @@
 """Import images stored as arrays (N, H, W[, C]) in `.npy`, `.npz` and HDF5 files, with masks, labels and patients."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from s4mi.data.row import Row
 from s4mi.data.sources.find_arrays import ArrayRef, ArrayStack, Role, find_stacks
 from s4mi.data.sources.numbered_classes import numbered_classes
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
+from s4mi.data.sources.unused_options import refuse_unused
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
@@ -61,6 +62,7 @@ def read_arrays(source: Path, options: ArraysOptions | None = None) -> FoundData
         raise S4miError(f"{source}: labels have {sorted(kinds)} columns in different parts; import them separately")
     one_each = all(one is None or one.one_each for one in labels)
     multilabel = bool(kinds) and kinds != {1} and (options.multilabel or not one_each)
+    _refuse_unused(found, kinds, options)
     names = _class_names(labels, options, source)
     rows: list[Row] = []
     embedded: dict[Path, EmbeddedImage] = {}
@@ -132,6 +134,8 @@ def _class_names(labels: Sequence[_Labels | None], options: ArraysOptions, sourc
     if not known:
         return ()
     if known[0].values.dtype.kind == "U":
+        classes = ",".join(options.classes)
+        refuse_unused({"--classes": classes}, because="with labels that are names", hint="use --rename OLD=NEW")
         return tuple(sorted({normalised(str(v).strip()) for one in known for v in one.values[:, 0] if str(v).strip()}))
     columns = known[0].columns
     numbers = np.concatenate([one.values.ravel() for one in known]).astype(np.float64)
@@ -182,6 +186,23 @@ def _rows(
         of_image = None if labels is None else labels.names_of(number, names)
         rows.append((Row("", paths["images"], paths.get("masks"), of_image, group, stack.part, 0), images))
     return rows
+
+
+def _refuse_unused(found: Sequence[ArrayStack], kinds: Collection[int], options: ArraysOptions) -> None:
+    """Raise S4miError for options on labels or masks that the arrays do not have, or not in this form."""
+    if not kinds:
+        given = {"--classes": ",".join(options.classes), "--multilabel": options.multilabel}
+        refuse_unused(given, because="without labels", hint="name their array with --labels KEY")
+    elif kinds == {1}:
+        refuse_unused(
+            {"--multilabel": options.multilabel}, because="with one label per image",
+            hint="choose an array with a column of 0 and 1 per class with --labels KEY",
+        )  # fmt: skip
+    if not any(_layers(stack, options) for stack in found):
+        refuse_unused(
+            {"--layers": ",".join(options.layers)}, because="without masks of one layer per class",
+            hint="name their array with --masks KEY",
+        )  # fmt: skip
 
 
 def _layers(stack: ArrayStack, options: ArraysOptions) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from s4mi.data.sources.suggest import suggest_options
 from s4mi.data.sources.table import labels_of
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import EmbeddedImage, FoundDataset
+from s4mi.data.sources.unused_options import refuse_unused
 from s4mi.data.spec import Finding
 from s4mi.data.walk import image_files
 from s4mi.errors import S4miError, nearest
@@ -42,7 +43,8 @@ class StackOptions:
         task: classification imports the RGB page, segmentation that of DAPI, unless `page` is set.
         page: name of a stain, or page number from 0.
         labels: table with a column `image` (or another of file names) and a column of 0 and 1 per class.
-        masks: folder of masks, relative to the source. mask_suffix: suffix of mask names, which stacks lack.
+        masks: folder of masks, relative to the source, in which no stacks are looked for.
+        mask_suffix: suffix of mask names, which stacks lack.
         group_pattern: regular expression whose group 1 is the patient, searched in file names.
     """
 
@@ -66,9 +68,14 @@ def read_dermatomyositis(source: Path, options: StackOptions | None = None) -> F
     """Find the stacks, and for each the page to import and its labels or mask.
 
     Raises:
-        S4miError: there are no stacks, none has the page, or the table cannot be read.
+        S4miError: there are no stacks, none has the page, an option is that of the other task, or the table cannot be
+            read.
     """
     options = options or StackOptions()
+    if options.task == "segmentation":
+        refuse_of_task({"--labels": options.labels}, task=options.task)
+    else:
+        refuse_of_task({"--mask-suffix": options.mask_suffix}, task=options.task)
     source = expanded(source).resolve()
     if not source.is_dir():
         raise S4miError(f"{source}: not a folder; pass the folder that contains the TIFF stacks")
@@ -96,6 +103,12 @@ def read_dermatomyositis(source: Path, options: StackOptions | None = None) -> F
         folder=source, kind=f"stacks of stains, for {options.task}", rows=tuple(rows), classes=classes,
         findings=tuple(findings), multilabel=options.task == "classification", embedded=embedded, united=united,
     )  # fmt: skip
+
+
+def refuse_of_task(given: Mapping[str, object], *, task: str) -> None:
+    """Raise S4miError for an option that was given, though it has an effect with the other task alone."""
+    other = "classification" if task == "segmentation" else "segmentation"
+    refuse_unused(given, because=f"with --task {task}", hint=f"use --task {other}")
 
 
 def _pages(stacks: Sequence[Path], options: StackOptions) -> tuple[list[Row], dict[Path, EmbeddedImage], list[Finding]]:

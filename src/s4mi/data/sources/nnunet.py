@@ -18,6 +18,7 @@ from s4mi.data.row import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.patient_pattern import group_by_name
 from s4mi.data.sources.types import FoundDataset
+from s4mi.data.sources.unused_options import refuse_unused
 from s4mi.data.spec import IGNORED_CLASS, Finding
 from s4mi.data.walk import visible_files
 from s4mi.errors import S4miError, nearest
@@ -217,6 +218,7 @@ def _fold(source: Path, options: NnunetOptions, findings: list[Finding]) -> dict
     """Return the part of every case in the chosen fold."""
     path = options.splits or source / SPLITS
     if options.fold is None:
+        refuse_unused({"--splits": options.splits}, because="without --fold", hint="choose a fold of it with --fold N")
         if path.is_file():
             message = "holds folds; pass --fold 0 to take the train and val cases of one as the official split"
             findings.append(Finding("nnunet-fold", "note", path.name, None, message))

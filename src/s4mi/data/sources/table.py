@@ -19,6 +19,7 @@ from s4mi.data.sources.table_labels import label_cell_findings
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.table_rows import TableReader
 from s4mi.data.sources.types import PART_NAMES, FoundDataset, part_in_name
+from s4mi.data.sources.unused_options import refuse_unused
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError, nearest
 from s4mi.home import expanded
@@ -123,6 +124,12 @@ def _require_matches(options: TableOptions, folders: Sequence[Path]) -> None:
     """Raise S4miError if a folder that an option names is beside no table, or a prefix is that of no column."""
     if options.join_on and not options.join:
         raise S4miError(f"--on {options.join_on!r}: there is no table to join; name it with --join")
+    if options.one_hot:
+        given: dict[str, object] = {"--label-separator": options.separator}
+        refuse_unused(given, because="with --one-hot", hint="name a column of classes with --label instead")
+    else:
+        given = {"--blank": options.blank, "--uncertain": options.uncertain}
+        refuse_unused(given, because="without --one-hot", hint="name the columns of 0 and 1 with --one-hot")
     if options.one_hot_prefix and not any(name.startswith(options.one_hot_prefix) for name in options.one_hot):
         columns = f"columns: {', '.join(options.one_hot[:MAX_LISTED])}" if options.one_hot else "--one-hot is not given"
         raise S4miError(

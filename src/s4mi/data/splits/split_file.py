@@ -186,6 +186,7 @@ def _unknown(ids: Iterable[str], manifest: Manifest) -> list[str]:
 
 
 def _check_groups(path: Path, manifest: Manifest, rows: Mapping[Part, Sequence[int]]) -> None:
+    """Refuse a patient in two parts, which no setting allows: the file contradicts the column group."""
     part_of: dict[str, Part] = {}
     for part, numbers in rows.items():
         for number in numbers:

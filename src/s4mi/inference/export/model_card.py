@@ -1,4 +1,4 @@
-"""Write `MODEL_CARD.md` beside an exported model: collect the outputs of the run and let the report format them."""
+"""Write the card beside an exported model: collect the outputs of the run and let the report format them."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from s4mi.records import ImageScores, Predictions, RunRecord, write_text_atomica
 from s4mi.reporting.results.per_image import read_image_scores
 from s4mi.reporting.results.test_predictions import read_predictions
 from s4mi.reporting.writers.markdown import code_span, markdown_text, one_line
-from s4mi.reporting.writers.model_card import CardSource, ModelFile, card_mark, card_text
+from s4mi.reporting.writers.model_card import CARD_MARK, CardSource, ModelFile, card_mark, card_text
 from s4mi.training.run_dir import RunDir
 
 CARD_NAME = "MODEL_CARD.md"
@@ -24,14 +24,33 @@ HIDDEN = ("data.path", "data.cache", "split.file", "hardware", "health", "method
 """Settings that name a path on a machine, or do not affect the model."""
 
 
+def card_of(file: Path) -> Path:
+    """Return the card of an exported file: `MODEL_CARD.md`, or `<name>.MODEL_CARD.md` where that is of another file.
+
+    A file of the same name in the other format has the same card, which lists both.
+    """
+    shared = file.parent / CARD_NAME
+    own = file.with_name(f"{file.stem}.{CARD_NAME}")
+    if own.exists() or (shared.exists() and not _lists(shared, file)):
+        return own
+    return shared
+
+
+def _lists(card: Path, file: Path) -> bool:
+    """Whether it is a card, and one that lists this file, in one of the formats."""
+    first, *lines = card.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+    names = tuple(f"| {code_span(file.with_suffix(ending).name)} |" for ending in (file.suffix, *ENDINGS))
+    return first.startswith(CARD_MARK) and any(line.startswith(names) for line in lines)
+
+
 def check_card(card: Path, record: RunRecord, *, overwrite: bool) -> None:
-    """Raise `S4miError` if the card of another model would be overwritten."""
+    """Raise `S4miError` if the card of another model of the same name would be overwritten."""
     if overwrite or not card.exists():
         return
     first = card.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     if first != card_mark(record):
         raise S4miError(
-            f"{card}: already exists and is not the card of this run; choose another folder, or replace it with "
+            f"{card}: already exists and is not the card of this run; choose another name, or replace it with "
             "--overwrite"
         )
 

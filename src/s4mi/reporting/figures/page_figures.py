@@ -13,7 +13,7 @@ from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.costs import BUSY_NOTE, cost_rows
 from s4mi.reporting.results.findings import rank
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.scores import metric_of, percent
+from s4mi.reporting.results.scores import metric_of
 from s4mi.reporting.results.tables import ResultTable
 
 
@@ -65,7 +65,7 @@ def _confusion(comparison: Comparison, table: ResultTable) -> tuple[str | None, 
     else:
         shares = "percentages and shading are of the true class"
     svg = figures.confusion(comparison, best, fraction=fraction)
-    title = f"Confusion matrix of {best.label} at {percent(fraction)} of the labels"
+    title = f"Confusion matrix of {best.label} at {rankings[-1].column.in_words}"
     return svg, f"{title}: test images summed over seeds; {shares}."
 
 

@@ -6,6 +6,7 @@ Every function returns an `<svg>` with a description in words, or None without d
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -34,9 +35,10 @@ from s4mi.reporting.figures.style import (
 from s4mi.reporting.figures.svg import BLUE, INK, drawing, finish
 from s4mi.reporting.results.comparison import Comparison, Technique, interval_over, technique_of
 from s4mi.reporting.results.fit_costs import training_seconds
-from s4mi.reporting.results.runs import ReportRun
+from s4mi.reporting.results.label_names import LabelColumn, amount_in_words
+from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import Metric, class_value, metric_of, metrics_of, percent
-from s4mi.reporting.results.tables import LabelColumn, MeanScore
+from s4mi.reporting.results.tables import MeanScore
 
 NAMED_WIDTH = 5.0
 """Width in inches of a figure with names right of its lines."""
@@ -50,8 +52,9 @@ def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | 
     """
     labelled = [fraction for fraction in comparison.fractions if fraction > 0] or [0.0]
     fractions = sorted({comparison.fractions[0], labelled[0], labelled[-1]})
+    in_column = {run_key(record): record for record in comparison.records}
+    runs = [replace(run, record=in_column[key]) for run in runs if (key := run_key(run.record)) in in_column]
     runs = [run for run in runs if run.epochs and run.record.fit is None and run.record.label_fraction in fractions]
-    runs = [run for run in runs if run.record in comparison.records]
     if not any(len(run.epochs) > 1 for run in runs):  # a single epoch is no curve
         return None
     runs.sort(key=lambda run: (technique_of(run.record), run.record.label_fraction, run.record.seed))
@@ -71,7 +74,7 @@ def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | 
         epoch_axis(below)
         if len(fractions) > 1:
             for fraction in fractions:
-                label = f"{percent(fraction)} labels"
+                label = comparison.asked(fraction) or f"{percent(fraction)} labels"
                 below.plot([], [], color=INK, linestyle=dashes[fraction], linewidth=0.9, label=label)
             legend_below(figure, below)
         figure.canvas.draw()  # the names are placed where the lines are drawn
@@ -115,7 +118,8 @@ def confusion(comparison: Comparison, technique: Technique, *, fraction: float) 
         axes.set_yticks(range(rows), [shortened(name) for name in classes])
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        cell = f"{technique.label} at {percent(fraction)} of the labels, {plural(len(tests), 'seed')}"
+        amount = amount_in_words(comparison.asked(fraction), fraction)
+        cell = f"{technique.label} at {amount}, {plural(len(tests), 'seed')}"
         title = f"Confusion matrix of {cell}: {comparison.title}"
         parts = [
             f"{name}: " + ", ".join(f"{outcome} {count}" for outcome, count in zip(outcomes, row, strict=True) if count)
@@ -156,9 +160,11 @@ def per_class_bars(comparison: Comparison, *, metric: Metric | None = None) -> s
         axes.set_ylim(len(classes) - 0.5, -0.5)
         axes.set_xlim(0, 1 if metric.bounded else None)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"{name} at {percent(fraction)} of the labels")
+        axes.set_xlabel(f"{name} at {amount_in_words(comparison.asked(fraction), fraction)}")
         legend_below(figure, axes)
-        title = f"{name} per class on test at {percent(fraction)} of the labels: {comparison.title}"
+        title = (
+            f"{name} per class on test at {amount_in_words(comparison.asked(fraction), fraction)}: {comparison.title}"
+        )
         return finish(figure, title=title, description="; ".join(parts) + ".")
 
 
@@ -183,10 +189,10 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
                     continue
                 point = (cost.mean / seconds, interval.mean)
                 axes.plot(*point, marker=look.marker, color=look.colour, markersize=4 + index)
-                named.append((percent(fraction), point))
+                named.append((comparison.asked(fraction) or percent(fraction), point))
                 points.append(point)
                 score = f"{interval.mean:.{metric.digits}f} after {point[0]:.3g} {unit}"
-                parts.append(f"{technique.label} at {percent(fraction)}: {score}")
+                parts.append(f"{technique.label} at {comparison.amount_name(fraction)}: {score}")
             if points:
                 axes.plot(*zip(*points, strict=True), **{**line_style(look), "marker": ""})
                 labels.append(EndLabel(technique.label, *points[-1], look.colour, look.marker))

@@ -22,8 +22,9 @@ from s4mi.reporting.figures.style import (
 )
 from s4mi.reporting.figures.svg import INK, drawing, finish
 from s4mi.reporting.results.comparison import Comparison, Technique
-from s4mi.reporting.results.scores import Metric, score_of
-from s4mi.reporting.results.tables import MAJORITY, LabelColumn, MeanScore, ResultTable, label_columns
+from s4mi.reporting.results.label_names import LabelColumn
+from s4mi.reporting.results.scores import Metric, baseline_name, score_of
+from s4mi.reporting.results.tables import MeanScore, ResultTable, label_columns
 from s4mi.reporting.results.without_network import has_network
 
 WIDTH, HEIGHT = 4.5, 2.6
@@ -133,12 +134,12 @@ def _curves(comparison: Comparison, metric: Metric, lines: Sequence[_Line]) -> s
             rest = [line.points[-1] for line in lines if line.technique not in named]
             column, lowest = min(rest, key=lambda point: point[1].mean)
             labels.append(EndLabel(f"{len(rest)} others", position[column], lowest.mean, GREY))
-        if (majority := _majority(comparison, columns, metric)) is not None:
-            axes.plot([position[c] for c, _ in majority], [score for _, score in majority], ":", color=INK, linewidth=1)
-            labels.append(EndLabel(MAJORITY, position[majority[-1][0]], majority[-1][1], INK))
+        if (baseline := _baseline(comparison, columns, metric)) is not None:
+            axes.plot([position[c] for c, _ in baseline], [score for _, score in baseline], ":", color=INK, linewidth=1)
+            labels.append(EndLabel(baseline_name(comparison.task), position[baseline[-1][0]], baseline[-1][1], INK))
         label_fractions(axes, columns, ticks, logarithmic=logarithmic)
         axes.set_ylabel(axis_label(metric))
-        _limit(axes, metric, [i for line in lines for _, i in line.points], majority or ())
+        _limit(axes, metric, [i for line in lines for _, i in line.points], baseline or ())
         figure.canvas.draw()  # the names are placed where the lines are drawn
         label_ends(axes, labels)
         title = f"Test {metric.label} by number of labelled images: {comparison.title}"
@@ -185,10 +186,10 @@ def _bare(interval: Interval) -> Interval:
     return Interval(interval.mean, None, None, interval.n)
 
 
-def _majority(
+def _baseline(
     comparison: Comparison, columns: Sequence[LabelColumn], metric: Metric
 ) -> list[tuple[LabelColumn, float]] | None:
-    known = [(c, i.mean) for c in columns if (i := comparison.majority(c.fraction, metric)) is not None]
+    known = [(c, i.mean) for c in columns if (i := comparison.baseline(c.fraction, metric)) is not None]
     return known if len(known) > 1 else None
 
 

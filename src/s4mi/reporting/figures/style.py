@@ -12,8 +12,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from s4mi.maths.stats import Interval
 from s4mi.reporting.figures.svg import BLUE, INK
 from s4mi.reporting.results.comparison import Comparison, Technique
-from s4mi.reporting.results.scores import Metric
-from s4mi.reporting.results.tables import MAJORITY, LabelColumn
+from s4mi.reporting.results.label_names import LabelColumn
+from s4mi.reporting.results.scores import ALL_POSITIVE, MAJORITY, Metric
 
 WIDTH = 4.4  # inches: on a phone the text shrinks by no more than a fifth
 # Okabe & Ito, first those with contrast to white and to black; black is the text colour of the page, yellow is omitted.
@@ -95,9 +95,9 @@ def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[
     axes.autoscale_view()
     per_point = axes.figure.dpi / 72
     places = [axes.transData.transform((tick, 0))[0] / per_point for tick in ticks]
-    widths = [LETTER * max(len(column.title), len(column.labelled)) for column in columns]
+    widths = [LETTER * max(len(column.short), len(column.labelled)) for column in columns]
     written = without_overlap(places, widths)
-    axes.set_xticks(ticks, [column.title if n in written else "" for n, column in enumerate(columns)])
+    axes.set_xticks(ticks, [column.short if n in written else "" for n, column in enumerate(columns)])
     offset: dict[str, Any] = {"xytext": (0, -26), "textcoords": "offset points", "annotation_clip": False}
     for n in written:  # an SVG centres one line at a time, not two
         column, tick = columns[n], ticks[n]
@@ -162,9 +162,11 @@ def annotate_points(axes: Axes, points: Sequence[tuple[str, tuple[float, float]]
 def legend_below(figure: Figure, axes: Axes) -> None:
     """Place the legend below the axes, in two columns if names are short; the figure grows, the axes do not shrink.
 
-    The majority baseline comes last.
+    The baseline without training comes last.
     """
-    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] == MAJORITY)
+    entries = sorted(
+        zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] in (MAJORITY, ALL_POSITIVE)
+    )
     columns = 2 if max(len(label) for _, label in entries) <= 24 else 1
     figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(entries) / columns))
     figure.legend(*zip(*entries, strict=True), loc="outside lower left", ncols=columns)

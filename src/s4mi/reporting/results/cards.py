@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
 from s4mi.reporting.results.few import few_words
-from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat
+from s4mi.reporting.results.findings import Findings, Ranking, baseline_caveat
 from s4mi.reporting.results.label_efficiency import FULL
+from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, ends
 from s4mi.reporting.results.starts import random_starts
-from s4mi.reporting.results.tables import span
 from s4mi.reporting.results.training_length import length_sentence
 from s4mi.reporting.results.without_network import FEWEST_SEEDS, AtFraction, against_baseline
 
@@ -96,7 +96,7 @@ def _by_labels(findings: Findings) -> Iterator[str]:
 def _best(findings: Findings, ranking: Ranking, *, named: bool) -> str:
     """The best score of a column, whose it is, and whether the next is significantly behind."""
     best, *others = ranking.entries
-    text = f"{_score(findings, best.interval, named=named)}, {best.technique.label}{majority_caveat(ranking)}"
+    text = f"{_score(findings, best.interval, named=named)}, {best.technique.label}{baseline_caveat(ranking)}"
     if not others:
         return f"{text}, the only technique tested there"
     undecided = findings.undecided(ranking)

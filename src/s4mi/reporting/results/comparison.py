@@ -8,8 +8,9 @@ from functools import cached_property
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord, TaskKind
+from s4mi.reporting.results.label_names import amount_name, asked_count
 from s4mi.reporting.results.notes import shortened
-from s4mi.reporting.results.scores import TASK_NAMES, Metric, majority_value, percent, score_of
+from s4mi.reporting.results.scores import TASK_NAMES, Metric, baseline_value, majority_value, percent, score_of
 from s4mi.reporting.results.technique_names import technique_name
 
 COUNTING = {False: ", labels counted the paper's way", True: ", validation labels counted"}
@@ -81,6 +82,14 @@ class Comparison:
         counts = [record.labels.n for record in self.records if record.label_fraction == fraction]
         return min(counts), max(counts)
 
+    def asked(self, fraction: float) -> str:
+        """The number of images or patients that the runs at `fraction` asked for; empty for a share of the labels."""
+        return asked_count(record for record in self.records if record.label_fraction == fraction)
+
+    def amount_name(self, fraction: float) -> str:
+        """Name of a label fraction: `10 %`, or `5 patients (12.3 %)`."""
+        return amount_name(self.asked(fraction), fraction)
+
     def interval(self, technique: Technique, fraction: float, metric: Metric) -> Interval | None:
         """Mean test score over seeds, or None where no run of the cell has one."""
         return interval_over(
@@ -88,11 +97,20 @@ class Comparison:
         )
 
     def majority(self, fraction: float, metric: Metric) -> Interval | None:
-        """Score of the majority baseline; one value per seed, as techniques share their labelled images."""
+        """Score of always predicting the majority; one value per seed, as techniques share their labelled images."""
+        return self._of_constant(fraction, metric, majority_value)
+
+    def baseline(self, fraction: float, metric: Metric) -> Interval | None:
+        """Score of the baseline without training (`baseline_name`), like `majority`."""
+        return self._of_constant(fraction, metric, baseline_value)
+
+    def _of_constant(
+        self, fraction: float, metric: Metric, value_of: Callable[[RunRecord, Metric], float | None]
+    ) -> Interval | None:
         by_seed = {
             record.seed: value
             for record in self.records
-            if record.label_fraction == fraction and (value := majority_value(record, metric)) is not None
+            if record.label_fraction == fraction and (value := value_of(record, metric)) is not None
         }
         return mean_interval(list(by_seed.values()), limits=metric.limits) if by_seed else None
 
@@ -190,7 +208,7 @@ def _unequal_splits(comparison: Comparison) -> list[str]:
     for seed in sorted({record.seed for record in comparison.records}):
         for fraction in comparison.fractions:
             records = [r for r in comparison.records if (r.seed, r.label_fraction) == (seed, fraction)]
-            where = f"{comparison.title}, seed {seed} at {percent(fraction)}"
+            where = f"{comparison.title}, seed {seed} at {comparison.amount_name(fraction)}"
             splits = len({part_tested(record) for record in records})
             if splits > 1:
                 warnings.append(

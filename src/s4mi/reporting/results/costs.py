@@ -8,18 +8,11 @@ from s4mi.records import Cost, RunRecord
 from s4mi.records.run import BUSY
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.fit_costs import STORED, encoding_seconds, short_duration, training_seconds
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.printed_interval import printed_interval
 from s4mi.reporting.results.scores import Metric
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
-from s4mi.reporting.results.tables import (
-    LABELS,
-    TECHNIQUE,
-    LabelColumn,
-    MeanScore,
-    ResultTable,
-    runs_by_cell,
-    technique_cell,
-)
+from s4mi.reporting.results.tables import LABELS, TECHNIQUE, MeanScore, ResultTable, runs_by_cell, technique_cell
 
 NOT_MEASURED = "Energy was not measured: no readable processor or GPU energy counter on the machines of these runs."
 

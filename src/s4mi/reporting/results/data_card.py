@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from s4mi.formatting import plural
 from s4mi.records import DataSummary, LabelCounts, Part, PretrainingRecord, RunRecord
 from s4mi.reporting.results.comparison import Comparison, technique_of
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, percent
+from s4mi.reporting.results.label_names import span
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES
 from s4mi.reporting.results.table_model import Cell, Column, Row, Table, table_row
-from s4mi.reporting.results.tables import span
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 PART_NAMES: dict[Part, str] = {"train": "training", "val": "validation", "test": "test"}
@@ -131,7 +131,7 @@ def _counts(comparison: Comparison) -> Table:
     """Images, annotated images, patients and each class, in each part and among the labels used."""
     fractions = [fraction for fraction in comparison.fractions if fraction > 0]
     parts = [Column(PART_NAMES[part].capitalize(), kind="number") for part in PARTS]
-    labelled = [Column(f"Labelled at {percent(fraction)}", kind="number") for fraction in fractions]
+    labelled = [Column(f"Labelled at {comparison.amount_name(fraction)}", kind="number") for fraction in fractions]
     return Table(
         title="Images in each part of the split",
         subject=comparison.title,
@@ -167,7 +167,7 @@ def _images(labels: LabelCounts, part: Part) -> int:
 
 def _splits(comparison: Comparison) -> Table:
     """The split of each seed: the hash of its test images, and of the whole split at each label fraction."""
-    columns = (Column(f"Split at {percent(fraction)}", kind="code") for fraction in comparison.fractions)
+    columns = (Column(f"Split at {comparison.amount_name(fraction)}", kind="code") for fraction in comparison.fractions)
     return Table(
         title="Split hashes",
         subject=comparison.title,

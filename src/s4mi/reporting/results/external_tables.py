@@ -9,11 +9,12 @@ from s4mi.records import ExternalTest, RunRecord
 from s4mi.records.reliability import Reliability
 from s4mi.reporting.results.comparison import Comparison, interval_over
 from s4mi.reporting.results.few import few_explained
+from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.patient_effects import Influences, crossed_score_of, few_patients, influences_of
 from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import Metric, score_of
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
-from s4mi.reporting.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, runs_by_cell, span, technique_cell
+from s4mi.reporting.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, runs_by_cell, technique_cell
 
 CALIBRATION = Metric("ece", "calibration error", higher_is_better=False)
 LIKELIHOOD = Metric("nll", "NLL", bounded=False, higher_is_better=False)

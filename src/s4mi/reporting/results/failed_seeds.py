@@ -11,7 +11,7 @@ from typing import Final
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, compare
 from s4mi.reporting.results.notes import shortened
-from s4mi.reporting.results.scores import Metric, metric_of, percent, score_of
+from s4mi.reporting.results.scores import Metric, metric_of, score_of
 
 FEWEST: Final = 3
 """Seeds that it takes to say which one is unlike the others."""
@@ -37,7 +37,8 @@ def _notes(comparison: Comparison, metric: Metric) -> Iterator[str]:
                 continue
             others = [score for other, score in scores.items() if other != seed]
             yield (
-                f"{comparison.title}: {technique.label} at {percent(fraction)}, seed {seed} has {metric.label} "
+                f"{comparison.title}: {technique.label} at {comparison.amount_name(fraction)}, seed {seed} has "
+                f"{metric.label} "
                 f"{scores[seed]:.{metric.digits}f}, the others {min(others):.{metric.digits}f} to "
                 f"{max(others):.{metric.digits}f}: this training failed; its mean and interval include it, and no "
                 "interval of a few seeds allows for failures that they do not show"

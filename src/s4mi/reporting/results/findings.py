@@ -8,10 +8,12 @@ from s4mi.maths.stats import Interval
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.label_efficiency import FULL, FullSupervision, full_supervision
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.labels_needed import LabelAnswers, label_answers
 from s4mi.reporting.results.paired_tests import TechniquePairs, corrected_together, pairs_of
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.tables import LabelColumn, MeanScore, ResultTable
+from s4mi.reporting.results.scores import MAJORITY, baseline_name
+from s4mi.reporting.results.tables import MeanScore, ResultTable
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,13 @@ class Ranking:
 
     Attributes:
         entries: the best of the column over shared seeds first, then by their means; never empty.
-        beats_majority: the best mean is above the majority baseline, or the baseline is unknown.
+        beats_baseline: the best mean is above that of the `baseline` without training, or that is unknown.
     """
 
     column: LabelColumn
     entries: tuple[RankedTechnique, ...]
-    beats_majority: bool
+    beats_baseline: bool
+    baseline: str = MAJORITY
 
 
 @dataclass(frozen=True)
@@ -124,11 +127,12 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
             entry.technique not in leaders, 0 if leaders else -entry.interval.n, sign * entry.interval.mean,
         )
     )  # fmt: skip
-    majority = table.reference[column].interval if table.reference else None
+    baseline = table.reference[column].interval if table.reference else None
     return Ranking(
         column=table.columns[column],
         entries=tuple(entries),
-        beats_majority=majority is None or entries[0].interval.mean > majority.mean,
+        beats_baseline=baseline is None or entries[0].interval.mean > baseline.mean,
+        baseline=baseline_name(table.task),
     )
 
 
@@ -139,6 +143,6 @@ def score_text(findings: Findings, interval: Interval) -> str:
     return f"{findings.table.metric.label} {score.value} ({n})"
 
 
-def majority_caveat(ranking: Ranking) -> str:
-    """Suffix for a best mean that does not beat the majority baseline; otherwise empty."""
-    return "" if ranking.beats_majority else ", no better than the majority baseline"
+def baseline_caveat(ranking: Ranking) -> str:
+    """Suffix for a best mean that does not beat the baseline without training; otherwise empty."""
+    return "" if ranking.beats_baseline else f", no better than the {ranking.baseline}"

@@ -6,19 +6,11 @@ from typing import Any, Final, TypeVar
 
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison
+from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.printed_interval import printed_interval
 from s4mi.reporting.results.scores import MISSING, Metric
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
-from s4mi.reporting.results.tables import (
-    LABELS,
-    MEAN,
-    TECHNIQUE,
-    MeanScore,
-    ResultTable,
-    runs_by_cell,
-    span,
-    technique_cell,
-)
+from s4mi.reporting.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, ResultTable, runs_by_cell, technique_cell
 
 Section = TypeVar("Section", bound=Any)
 COUNTED: Final = "Labels counted: training and validation."

@@ -12,12 +12,13 @@ from s4mi.maths.patient_scores import COUNTED, paired_patient_scores
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.crossed_tests import crossed_test
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.patient_effects import Influences, influences_of
 from s4mi.reporting.results.per_image import image_values, patients_of, unit_of
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
 from s4mi.reporting.results.scores import MISSING, Metric, score_of, spread
 from s4mi.reporting.results.shared_seeds import in_common
-from s4mi.reporting.results.tables import LabelColumn, label_columns
+from s4mi.reporting.results.tables import label_columns
 from s4mi.reporting.results.test_predictions import paired_predictions
 
 ALPHA = 0.05

@@ -36,8 +36,7 @@ def worst_patient_tables(section: PatientsSection, *, subject: str) -> Iterator[
     for listed in section.worst:
         measures = (Column(f"{name[:1].upper()}{name[1:]}", kind="number") for name in section.measures)
         yield Table(
-            title=f"The {len(listed.patients)} worst patients of {listed.technique.label} at {listed.column.title} of "
-            "the labels",
+            title=f"The {len(listed.patients)} worst patients of {listed.technique.label} at {listed.column.in_words}",
             subject=subject,
             columns=(Column("Patient"), Column("Test images", kind="number"), *measures),
             rows=tuple(

@@ -11,10 +11,11 @@ from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.hard_cases import best_by_validation, extreme_fractions
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.per_image import image_values, over_patients, patients_of, unit_of
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key, runs_by_key
 from s4mi.reporting.results.scores import Metric, metric_of
-from s4mi.reporting.results.tables import LabelColumn, label_columns
+from s4mi.reporting.results.tables import label_columns
 from s4mi.reporting.results.test_predictions import patients_predicted, predictions_over_patients, share_correct
 
 _Values = dict[str, list[tuple[float, ...]]]

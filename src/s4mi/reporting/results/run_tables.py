@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from s4mi.formatting import plural
 from s4mi.reporting.results.comparison import technique_of
 from s4mi.reporting.results.fit_costs import encoding_sentence, feature_details, short_duration
+from s4mi.reporting.results.label_names import amount_of
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of, percent, score_of
+from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of, score_of
 from s4mi.reporting.results.table_model import Cell, Column, Row, Table, table_row
 from s4mi.reporting.results.training_length import last_score
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun
@@ -34,7 +35,7 @@ def _run(run: ReportRun) -> Row:
         run.directory,
         Cell(record.dataset, details=(TASK_NAMES[record.task],)),
         technique_of(record).label,
-        percent(record.label_fraction),
+        amount_of(record),
         f"{record.seed}",
         Cell("" if score is None else f"{score:.{metric.digits}f}", details=(metric.label, *_last_epoch(run, metric))),
         Cell("fitted at once" if record.fit else f"{record.best_epoch} of {record.epochs}", details=_length(run)),

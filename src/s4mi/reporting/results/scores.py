@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 from s4mi.errors import S4miError, nearest
+from s4mi.maths.all_positive import all_positive_f1_macro
 from s4mi.maths.stats import Interval
-from s4mi.records import RunRecord, TaskKind
+from s4mi.records import ClassificationScores, RunRecord, TaskKind
 
 TASK_NAMES: dict[TaskKind, str] = {
     "multiclass": "multi-class classification",
@@ -14,6 +15,8 @@ TASK_NAMES: dict[TaskKind, str] = {
 }
 
 MISSING = "–"
+MAJORITY = "majority baseline"
+ALL_POSITIVE = "all-positive baseline"
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,22 @@ def majority_value(record: RunRecord, metric: Metric) -> float | None:
     if record.test is None or record.test.kind != "classification" or metric.name != "f1_macro":
         return None
     return record.test.majority_f1_macro
+
+
+def baseline_value(record: RunRecord, metric: Metric) -> float | None:
+    """Test score of the baseline without training that `baseline_name` names; known for macro F1 alone.
+
+    That of multi-label tasks follows from the counts of any record, also of those that only have the majority's.
+    """
+    value = majority_value(record, metric)
+    if value is None or record.task != "multilabel" or not isinstance(record.test, ClassificationScores):
+        return value
+    return all_positive_f1_macro(record.test.confusion)
+
+
+def baseline_name(task: TaskKind) -> str:
+    """Name of the baseline without training: it always predicts the majority class, or, of several, every class."""
+    return ALL_POSITIVE if task == "multilabel" else MAJORITY
 
 
 def spread(interval: Interval | None, *, digits: int, signed: bool = False) -> str:

@@ -13,6 +13,7 @@ from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, technique_of
 from s4mi.reporting.results.few import and_few, few_details, few_explained
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.patient_effects import (
     SEEDS_ALONE,
     Influences,
@@ -23,15 +24,14 @@ from s4mi.reporting.results.patient_effects import (
     judged_over,
 )
 from s4mi.reporting.results.runs import ReportRun, run_key
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, metric_of, percent, spread
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, baseline_name, metric_of, spread
 from s4mi.reporting.results.shared_seeds import leaders, other_seeds, seed_list
 from s4mi.reporting.results.table_model import BEST, Cell, Column, Row, RowKind, Table, table_row
 
-MAJORITY = "majority baseline"
 MEAN = "Mean with its 95 % confidence interval over n seeds."
 OVER_PATIENTS = "Intervals include the choice of test patients where seeds share them."
 SEEDS_ONLY = "Over seeds alone: on other test patients scores may differ by more."
-MAJORITY_OVER_SEEDS = "That of the majority baseline is over seeds alone."
+BASELINE_OVER_SEEDS = "That of the {} is over seeds alone."
 OF_MEANS = (
     "Runs of an earlier version noted no pixels of test images: the patients' part is that of the mean per image, too "
     "small where lesions differ much in size."
@@ -99,23 +99,6 @@ class MeanScore:
 
 
 @dataclass(frozen=True)
-class LabelColumn:
-    """A label fraction in percent, and the fewest and most labels it stands for; see `records.LabelCounts.n`."""
-
-    fraction: float
-    fewest: int
-    most: int
-
-    @property
-    def title(self) -> str:
-        return percent(self.fraction)
-
-    @property
-    def labelled(self) -> str:
-        return span([self.fewest, self.most])
-
-
-@dataclass(frozen=True)
 class TechniqueRow:
     """The mean scores of one technique, one per label fraction."""
 
@@ -128,7 +111,7 @@ class ResultTable:
     """One metric of one data set and task, as numbers.
 
     Attributes:
-        reference: score of the majority baseline, where known.
+        reference: score of the baseline without training, where known; `baseline_name` is its name.
         by_backbone: rows are sorted by backbone, and the best mean is marked within each.
         leaders: by column, the techniques that are behind no other of all backbones; see `shared_seeds`.
         over: what its intervals are over: seeds alone, or seeds and the test patients that they share.
@@ -232,20 +215,20 @@ def _of_several(comparison: Comparison, runs: Sequence[ReportRun]) -> list[Repor
 
 
 def score_table(results: ResultTable) -> Table:
-    """Techniques down, label fractions across, the majority baseline last."""
+    """Techniques down, label fractions across, the baseline without training last."""
     rows: list[Row] = []
     for number, row in enumerate(results.rows):
         new = number > 0 and row.technique.backbone != results.rows[number - 1].technique.backbone
         kind: RowKind = "block" if results.by_backbone and new else ""
         rows.append(table_row(technique_cell(row.technique), *(score.cell for score in row.cells), kind=kind))
     if results.reference:
-        majority = Cell(MAJORITY, details=("no training",))
-        rows.append(table_row(majority, *(score.cell for score in results.reference), kind="reference"))
+        baseline = Cell(baseline_name(results.task), details=("no training",))
+        rows.append(table_row(baseline, *(score.cell for score in results.reference), kind="reference"))
     caption = MEAN if results.metric.higher_is_better else f"{MEAN} Lower is better."
     if results.over_patients:
         caption += f" {OVER_PATIENTS}"
         if results.reference:
-            caption += f" {MAJORITY_OVER_SEEDS}"
+            caption += f" {BASELINE_OVER_SEEDS.format(baseline_name(results.task))}"
         if results.of_means:
             caption += f" {OF_MEANS}"
     if any(score.best for row in results.rows for score in row.cells):
@@ -256,7 +239,7 @@ def score_table(results: ResultTable) -> Table:
     table = Table(
         title=f"Test {results.metric.label} by label fraction",
         subject=results.subject,
-        columns=(TECHNIQUE, *(Column(c.title, f"{c.labelled} labelled") for c in results.columns)),
+        columns=(TECHNIQUE, *(column.heading for column in results.columns)),
         rows=tuple(rows),
         caption=caption,
     )
@@ -265,7 +248,10 @@ def score_table(results: ResultTable) -> Table:
 
 def label_columns(comparison: Comparison) -> tuple[LabelColumn, ...]:
     """The label fractions of a comparison, smallest first."""
-    return tuple(LabelColumn(fraction, *comparison.labelled(fraction)) for fraction in comparison.fractions)
+    return tuple(
+        LabelColumn(fraction, *comparison.labelled(fraction), asked=comparison.asked(fraction))
+        for fraction in comparison.fractions
+    )
 
 
 def runs_by_cell(comparison: Comparison) -> Iterator[tuple[Technique, LabelColumn, tuple[RunRecord, ...]]]:
@@ -281,12 +267,6 @@ def technique_cell(technique: Technique) -> Cell:
     return Cell(technique.name, details=(technique.backbone,))
 
 
-def span(counts: Sequence[int]) -> str:
-    """`48`, or `46–48` where seeds differ."""
-    fewest, most = min(counts), max(counts)
-    return f"{fewest}" if fewest == most else f"{fewest}–{most}"
-
-
 def _shared_backbones(comparison: Comparison) -> int:
     """Number of backbones on which several techniques were tested."""
     counts = Counter(technique.backbone for technique in comparison.techniques)
@@ -294,7 +274,7 @@ def _shared_backbones(comparison: Comparison) -> int:
 
 
 def _reference(comparison: Comparison, metric: Metric) -> tuple[MeanScore, ...] | None:
-    intervals = [comparison.majority(fraction, metric) for fraction in comparison.fractions]
+    intervals = [comparison.baseline(fraction, metric) for fraction in comparison.fractions]
     if not any(intervals):
         return None
     return tuple(MeanScore.of(i, i.n if i else 0, metric) for i in intervals)

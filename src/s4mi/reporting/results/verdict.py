@@ -10,7 +10,7 @@ Significant: p < 0.05 in a paired test over seeds after Holm's correction, as in
 
 from s4mi.formatting import plural
 from s4mi.reporting.results.cards import UNTESTED
-from s4mi.reporting.results.findings import Findings, Ranking, majority_caveat, score_text
+from s4mi.reporting.results.findings import Findings, Ranking, baseline_caveat, score_text
 from s4mi.reporting.results.label_efficiency import FULL
 from s4mi.reporting.results.paired_tests import ALPHA
 from s4mi.reporting.results.training_length import last_epoch_sentence, length_sentence
@@ -48,8 +48,8 @@ def _few(findings: Findings) -> str:
 def _winner(findings: Findings, ranking: Ranking) -> str:
     """Technique with the best mean of a column, and whether its lead is significant."""
     best, *others = ranking.entries
-    name, score, caveat = best.technique.label, score_text(findings, best.interval), majority_caveat(ranking)
-    column = f"at {ranking.column.title} of the labels ({ranking.column.labelled} images)"
+    name, score, caveat = best.technique.label, score_text(findings, best.interval), baseline_caveat(ranking)
+    column = f"at {ranking.column.with_images}"
     if not others:
         return f"only {name} was tested {column}, {score}{caveat}"
     undecided = findings.undecided(ranking)
@@ -77,13 +77,13 @@ def _full(findings: Findings) -> str:
     score = score_text(findings, interval)
     text = f"{reference.technique.label} reaches {score} with all {reference.labels:.0f} labels"
     if ranking is None or len(ranking.entries) == 1:
-        return text if ranking is None else f"{text}{majority_caveat(ranking)}"
+        return text if ranking is None else f"{text}{baseline_caveat(ranking)}"
     best = ranking.entries[0]
     if best.technique == reference.technique:
-        return f"{text}; no other technique has a better mean{majority_caveat(ranking)}"
+        return f"{text}; no other technique has a better mean{baseline_caveat(ranking)}"
     decided = findings.significantly_better(ranking, best.technique, reference.technique)
     lead = f"{score_text(findings, best.interval)}, and the difference is {_significance(decided)}"
-    return f"{text}; with the same labels {best.technique.label} has the best mean, {lead}{majority_caveat(ranking)}"
+    return f"{text}; with the same labels {best.technique.label} has the best mean, {lead}{baseline_caveat(ranking)}"
 
 
 def _significance(significant: bool) -> str:

@@ -13,11 +13,12 @@ from s4mi.maths.stats import mean_interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, technique_of
 from s4mi.reporting.results.crossed_tests import crossed_test
+from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.paired_tests import ALPHA, TestResult, over_shared_patients, unit_of_all
 from s4mi.reporting.results.patient_effects import patient_influences
 from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of, percent, score_of
-from s4mi.reporting.results.tables import MeanScore, span
+from s4mi.reporting.results.tables import MeanScore
 
 FEW = 3
 """Fewer seeds are too few to conclude anything."""

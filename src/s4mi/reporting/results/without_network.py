@@ -145,15 +145,14 @@ def _headline(met: Sequence[AtFraction]) -> str:
     won, lost = (
         [one.ranking.column.title for one in met if (one.outcome == "beaten") == wins] for wins in (True, False)
     )
-    return (
-        f"A network beats the baseline without one at {_listed(won)} of the labels, none is shown to at {_listed(lost)}"
-    )
+    share = "" if any(one.ranking.column.asked for one in met) else " of the labels"
+    return f"A network beats the baseline without one at {_listed(won)}{share}, none is shown to at {_listed(lost)}"
 
 
 def _at(findings: Findings, one: AtFraction) -> str:
     """What holds at one label fraction, with means, intervals and seeds."""
     column, baseline, label = one.ranking.column, one.baseline, findings.table.metric.label
-    where = "without labels" if not column.fraction else f"at {column.title} of the labels ({column.labelled} images)"
+    where = "without labels" if not column.fraction else f"at {column.with_images}"
     name = baseline.technique.label
     if one.outcome == "beaten":
         best, more = one.winners[0], len(one.winners) - 1

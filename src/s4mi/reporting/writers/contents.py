@@ -16,6 +16,7 @@ from s4mi.reporting.results.failed_seeds import failed_seed_notes
 from s4mi.reporting.results.findings import Findings, findings_together
 from s4mi.reporting.results.fit_costs import encoding_sentence
 from s4mi.reporting.results.label_counting import label_table, with_counting
+from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.paired_tables import gains_table, pair_table
 from s4mi.reporting.results.paired_tests import TechniquePairs
 from s4mi.reporting.results.patient_tables import patient_table, worst_patient_tables
@@ -26,7 +27,7 @@ from s4mi.reporting.results.runs import PretrainingRun, ReportRun
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of
 from s4mi.reporting.results.starts import random_starts, tiny_networks
 from s4mi.reporting.results.table_model import Table, counted_once
-from s4mi.reporting.results.tables import ResultTable, result_table, score_table, span
+from s4mi.reporting.results.tables import ResultTable, result_table, score_table
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun, summary
 from s4mi.reporting.results.verdict import finding_sentences
 from s4mi.reporting.results.version_gains import ByTask, VersionGains, gains_by_task, summary_sentences

@@ -16,10 +16,11 @@ from s4mi.maths.stats import Interval
 from s4mi.records import RunRecord, Scores, write_text_atomically
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, interval_over, technique_of
 from s4mi.reporting.results.few import few_words
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.scores import Metric, class_value, metrics_of
+from s4mi.reporting.results.scores import Metric, baseline_name, class_value, metrics_of
 from s4mi.reporting.results.table_model import Column, Row, Table, table_row
-from s4mi.reporting.results.tables import MAJORITY, LabelColumn, result_table, runs_by_cell
+from s4mi.reporting.results.tables import result_table, runs_by_cell
 
 COUNTED = {False: "training", True: "training and validation"}
 SUMMARY = (
@@ -81,7 +82,7 @@ def _summary(comparison: Comparison, runs: Sequence[ReportRun]) -> Iterator[Row]
         results = result_table(comparison, metric, runs)
         rows = [(row.technique, row.cells) for row in results.rows]
         if results.reference:
-            rows.append((Technique(MAJORITY, ""), results.reference))
+            rows.append((Technique(baseline_name(comparison.task), ""), results.reference))
         for technique, scores in rows:
             for column, score in zip(results.columns, scores, strict=True):
                 yield _mean(comparison, (metric.name, ""), technique, column, score.interval, best=score.best)

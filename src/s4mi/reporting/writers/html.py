@@ -13,8 +13,8 @@ from pathlib import Path
 from s4mi.records import write_text_atomically
 from s4mi.reporting.figures.page_figures import card_figure, comparison_figures
 from s4mi.reporting.results.runs import PretrainingRun, ReportRun, load_pretrainings, load_runs
+from s4mi.reporting.results.scores import ALL_POSITIVE, MAJORITY
 from s4mi.reporting.results.settings_text import SettingsText, settings_texts
-from s4mi.reporting.results.tables import MAJORITY
 from s4mi.reporting.results.unfinished_runs import UnfinishedRun
 from s4mi.reporting.results.version_gains import ByTask
 from s4mi.reporting.writers.contents import report_contents
@@ -93,6 +93,7 @@ def write_report(
                 **{run.directory: SettingsText(run.config_text) for run in contents.pretrainings if run.config_text},
             },
             majority=MAJORITY,
+            all_positive=ALL_POSITIVE,
         )
     )
     write_text_atomically(path, text)

@@ -16,8 +16,18 @@ from s4mi.records.calibration import Calibration
 from s4mi.reporting.results.comparison import technique_of
 from s4mi.reporting.results.few import WIDENED, few_meaning, few_words
 from s4mi.reporting.results.per_image import over_patients, patients_of, unit_of
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, ends, metrics_of, score_of, spread
-from s4mi.reporting.results.tables import MAJORITY
+from s4mi.reporting.results.scores import (
+    MISSING,
+    TASK_NAMES,
+    Metric,
+    baseline_name,
+    baseline_value,
+    ends,
+    metric_of,
+    metrics_of,
+    score_of,
+    spread,
+)
 from s4mi.reporting.results.test_predictions import patients_predicted, predictions_over_patients
 from s4mi.reporting.writers.markdown import code_block, code_span, markdown_text
 
@@ -80,10 +90,14 @@ class ScoreRow:
     few: str
 
 
+CARD_MARK = "<!-- s4mi model card of run"
+"""Beginning of the first line of every card."""
+
+
 def card_mark(record: RunRecord) -> str:
     """First line of a card, which identifies its run."""
     hashes = f"{record.config_hash} {record.split_hash} {record.data_hash} seed {record.seed}"
-    return f"<!-- s4mi model card of run {hashes} -->"
+    return f"{CARD_MARK} {hashes} -->"
 
 
 def card_text(source: CardSource) -> str:
@@ -112,7 +126,8 @@ def card_text(source: CardSource) -> str:
         unit=_unit(source),
         tested=0 if record.test is None else record.test.images,
         limits=_limits(source),
-        majority=MAJORITY,
+        baseline=baseline_name(record.task),
+        baseline_f1=baseline_value(record, metric_of(record.task)),
     )
 
 

@@ -10,8 +10,9 @@ from s4mi.records import Scores
 from s4mi.reporting.results.comparison import technique_of
 from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.fit_costs import fit_facts, short_duration
+from s4mi.reporting.results.label_names import amount_of
 from s4mi.reporting.results.patients import PatientInterval, run_over_patients
-from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, ends, metric_of, percent
+from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, ends, metric_of
 from s4mi.reporting.results.table_model import Table
 
 
@@ -26,7 +27,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     jinja.filters |= {
-        "percent": percent,
+        "amount": amount_of,
         "short_duration": short_duration,
         "fit_facts": fit_facts,
         "plural": plural,

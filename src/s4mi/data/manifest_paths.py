@@ -1,0 +1,55 @@
+"""Paths in a manifest: relative to the root of the images, and those with `./` to the data set folder.
+
+Images may be referenced in place, so that the root is not the data set folder, while merges write masks into it. Their
+paths begin with `./`, and hold wherever the folder is moved or mounted. Where the root is given relative to the data
+set folder, the two move together, and other files below their common parent have relative paths as well. All others are
+absolute: what moves with what is not known of them.
+"""
+
+import os
+from pathlib import Path
+
+from s4mi.data.names import existing_file
+
+HERE = "./"
+
+
+class ManifestPaths:
+    """Reads and writes the paths of a manifest in `folder`; `root` as in `dataset.yaml`."""
+
+    def __init__(self, folder: Path, root: str) -> None:
+        self.root = (folder / root).resolve()
+        self._folder = folder.resolve()
+        self._folders = tuple(dict.fromkeys((_absolute(folder), self._folder)))
+        self._moves_with_root = not Path(root).is_absolute()
+
+    def find(self, cell: str) -> Path | None:
+        """Return the file of a cell, or None if there is none."""
+        here = existing_file(self._folder / cell) if self._is_here(cell) else None
+        return here or existing_file(self.root / cell)  # tables written by hand may have `./` below the root
+
+    def place(self, cell: str) -> Path:
+        """Return the folder to which the path of a cell is relative."""
+        return self._folder if self._is_here(cell) else self.root
+
+    def cell(self, path: Path) -> str:
+        """Return the cell of a file, which `find` reads as that file."""
+        # A link below the root stays a link, as its target may be a content store without file names.
+        candidates = (_absolute(path), path.resolve())
+        for candidate in candidates:
+            if candidate.is_relative_to(self.root):
+                return candidate.relative_to(self.root).as_posix()
+        for candidate in candidates:
+            for folder in self._folders:
+                if candidate.is_relative_to(folder):
+                    return HERE + candidate.relative_to(folder).as_posix()
+        if self._moves_with_root and candidates[1].is_relative_to(self._folder.parent):
+            return Path(os.path.relpath(candidates[1], self.root)).as_posix()
+        return candidates[1].as_posix()
+
+    def _is_here(self, cell: str) -> bool:
+        return cell.startswith(HERE) and self.root != self._folder
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  (Path.resolve would follow links)

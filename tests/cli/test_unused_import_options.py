@@ -1,0 +1,117 @@
+"""An option of an import that has no effect is an error of one line that says which combination has one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import Command
+from made_import_sources import dermatomyositis
+from s4mi.data.sources.unused_options import refuse_unused
+from s4mi.errors import S4miError
+
+
+def nnunet(root: Path) -> None:
+    for folder in ("imagesTr", "labelsTr"):
+        (root / folder).mkdir(parents=True)
+        suffix = "_0000" if folder == "imagesTr" else ""
+        for name in ("a", "b"):
+            pixels = np.full((8, 8), 60, np.uint8) if suffix else np.eye(8, dtype=np.uint8)
+            Image.fromarray(pixels).save(root / folder / f"{name}{suffix}.png")
+    (root / "dataset.json").write_text(
+        json.dumps({"channel_names": {"0": "grey"}, "labels": {"background": 0, "x": 1}, "file_ending": ".png"})
+    )
+    (root / "splits_final.json").write_text(json.dumps([{"train": ["a"], "val": ["b"]}]))
+
+
+def table(root: Path) -> None:
+    root.mkdir()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(root / "a.png")
+    (root / "t.csv").write_text("image,label,x,y\na.png,u,0,1\n")
+
+
+def arrays(root: Path) -> None:
+    root.mkdir()
+    np.savez(root / "plain.npz", images=np.zeros((2, 8, 8), np.uint8))
+    labels = np.array([0, 1])
+    np.savez(root / "numbered.npz", images=np.zeros((2, 8, 8), np.uint8), labels=labels)
+    np.savez(root / "named.npz", images=np.zeros((2, 8, 8), np.uint8), labels=np.array(["u", "v"]))
+
+
+MADE = {"dermatomyositis": dermatomyositis, "nnunet": nnunet, "table": table, "arrays": arrays}
+STACKS = ("dermatomyositis", "")
+SEGMENTED = "--task segmentation"
+CLASSIFIED = "with --task classification; leave it out, or use --task segmentation"
+NOT_CLASSIFIED = "with --task segmentation; leave it out, or use --task classification"
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "options", "message"),
+    [
+        (*STACKS, f"{SEGMENTED} --labels labels.csv", f"--labels 'labels.csv': has no effect {NOT_CLASSIFIED}"),
+        (*STACKS, "--mask-suffix _cells", f"--mask-suffix '_cells': has no effect {CLASSIFIED}"),
+        (*STACKS, "--mask-value 255=cell", f"--mask-value '255=cell': has no effect {CLASSIFIED}"),
+        (*STACKS, "--foreground cell", f"--foreground 'cell': has no effect {CLASSIFIED}"),
+        (
+            "nnunet", "", "--splits splits_final.json",
+            "--splits 'splits_final.json': has no effect without --fold; leave it out, or choose a fold of it with "
+            "--fold N",
+        ),
+        (
+            "table", "t.csv", "--blank unknown",
+            "--blank 'unknown': has no effect without --one-hot; leave it out, or name the columns of 0 and 1 with "
+            "--one-hot",
+        ),
+        ("table", "t.csv", "--uncertain yes", "--uncertain 'yes': has no effect without --one-hot; "),
+        (
+            "table", "t.csv", "--one-hot x,y --label-separator |",
+            "--label-separator '|': has no effect with --one-hot; leave it out, or name a column of classes with "
+            "--label instead",
+        ),
+        ("table", "t.csv", "--on image", "--on 'image': there is no table to join; name it with --join"),
+        ("arrays", "plain.npz", "--classes u,v", "--classes 'u,v': has no effect without labels; "),
+        ("arrays", "plain.npz", "--multilabel", "--multilabel: has no effect without labels; "),
+        ("arrays", "numbered.npz", "--multilabel", "--multilabel: has no effect with one label per image; "),
+        ("arrays", "named.npz", "--classes u,v", "--classes 'u,v': has no effect with labels that are names; "),
+        (
+            "arrays", "plain.npz", "--layers background,x",
+            "--layers 'background,x': has no effect without masks of one layer per class; leave it out, or name their "
+            "array with --masks KEY",
+        ),
+    ],
+)  # fmt: skip
+def test_an_option_without_effect_is_an_error(
+    tmp_path: Path, s4mi: Command, source: str, file: str, options: str, message: str
+) -> None:
+    MADE[source](tmp_path / "in")
+    done = s4mi("data", "import", source, tmp_path / "in" / file, "-o", tmp_path / "out", *options.split())
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {message}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "options"),
+    [
+        (*STACKS, "--labels IN/labels.csv"),
+        ("nnunet", "", "--fold 0 --splits IN/splits_final.json"),
+        ("table", "t.csv", "--one-hot x,y --blank unknown --uncertain yes"),
+        ("arrays", "numbered.npz", "--classes u,v"),
+    ],
+)
+def test_the_same_options_in_the_combination_that_is_named_have_an_effect(
+    tmp_path: Path, s4mi: Command, source: str, file: str, options: str
+) -> None:
+    MADE[source](tmp_path / "in")
+    words = options.replace("IN", str(tmp_path / "in")).split()
+    done = s4mi("data", "import", source, tmp_path / "in" / file, "-o", tmp_path / "out", *words)
+    assert done.returncode == 0, done.stderr
+
+
+def test_only_what_was_given_is_refused() -> None:
+    refuse_unused({"--a": None, "--b": False, "--c": "", "--d": ()}, because="here", hint="none")
+    with pytest.raises(S4miError, match=r"^--e 0: has no effect here; leave it out, or none$"):
+        refuse_unused({"--a": None, "--e": 0, "--f": "x"}, because="here", hint="none")
