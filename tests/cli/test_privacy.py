@@ -37,6 +37,7 @@ import importlib, pkgutil, s4mi.methods
 for module in pkgutil.walk_packages(s4mi.methods.__path__, "s4mi.methods."):
     importlib.import_module(module.name)  # once, and not in the process of every command
 import s4mi.studies.demo
+from s4mi.data.parallel import end_processes
 from pathlib import Path
 from s4mi.config import load_study
 s4mi.studies.demo.demo_study = lambda *_, **__: load_study(Path("study.yaml"))  # the demonstration with a smaller study
@@ -53,6 +54,7 @@ def run(*words):
             import traceback
             traceback.print_exc()
             status = 70
+        end_processes()  # as the end of a command does; idle ones would keep the output open for five minutes
         sys.stdout.flush()
         os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -22,7 +22,7 @@ from s4mi.data.formats import stacks, tiff
 from s4mi.data.formats.frame import Frame, ImageError, colours_last
 from s4mi.data.formats.intensity import SAMPLED, Intensity, Pixels
 from s4mi.data.masks import as_viewers_show, mask_codes, mask_file_values, mask_frames
-from s4mi.data.parallel import end_processes, in_parallel
+from s4mi.data.parallel import in_parallel
 from s4mi.data.series import Limits, sample_values, series_limits
 from s4mi.data.sources.compose_masks import MaskConflictError, MaskRule, merge_layers
 from s4mi.data.sources.resume import ImportJournal, key_of
@@ -128,7 +128,6 @@ def extract_images(
         results[key] = result
         written += len(batch.targets)
         progress("extracting images", written, len(jobs))
-    end_processes()
     codes, failed = set[MaskKey](), dict[Path, str]()
     for batch, key in zip(batches, keys, strict=True):
         codes.update(results[key]["codes"])
