@@ -20,7 +20,7 @@ from s4mi.studies.demo import (
 from s4mi.studies.run import run_study
 
 SHIPPED = Path(__file__).parents[2] / "studies/demo.yaml"
-NETWORKS = ("tiny_resnet", "tiny_vit")
+NETWORK = "tiny_resnet"
 
 
 def test_the_shipped_study_is_that_of_the_demonstration(tmp_path: Path) -> None:
@@ -44,9 +44,9 @@ def test_it_compares_the_six_techniques_of_the_paper(tmp_path: Path) -> None:
         for run in lesions
         if run.config.method.name == "finetune"
     )
-    assert starts == {(start, network): 2 for start in ("none", "dino", "cass") for network in NETWORKS}
+    assert starts == {(start, NETWORK): 2 for start in ("none", "dino", "cass")}
     assert Counter(run.config.method.name for run in lesions if run.config.method.name != "finetune") == {
-        "dedl": 3, "cross_teaching": 3, "picie": 1, "frozen": 4, "classical": 2, "classical_segmenter": 3,
+        "dedl": 2, "cross_teaching": 2, "picie": 1, "frozen": 4, "classical": 4, "classical_segmenter": 2,
     }  # fmt: skip
 
 
