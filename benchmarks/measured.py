@@ -164,7 +164,7 @@ def machine(packages: Sequence[str]) -> str:
 
 
 def _processor() -> str:
-    """Name of the processor, and those of `FLAGS` that it has."""
+    """Name of the processor, and those of `FLAGS` that it has if it is an x86."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # no Linux
@@ -173,8 +173,11 @@ def _processor() -> str:
     for line in lines:
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
-    flags = found.get("flags", "").split()
-    return f"{found.get('model name', 'unknown processor')} ({', '.join(f for f in FLAGS if f in flags) or 'no AVX2'})"
+    name = found.get("model name") or platform.processor() or "unknown processor"
+    if "flags" not in found:
+        return name
+    flags = found["flags"].split()
+    return f"{name} ({', '.join(flag for flag in FLAGS if flag in flags) or 'no AVX2'})"
 
 
 def report(name: str, setting: str, pairs: Sequence[Pair] = (), *, text: str = "") -> None:

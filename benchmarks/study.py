@@ -101,7 +101,7 @@ def main() -> None:
         Pair(f"{what}: {side.title}", sides[-1].title, "s", taken[number], taken[-1], number=0 if number else ROW)
         for number, side in enumerate(sides[:-1])
     ]
-    if len(workers) > 1:
+    if workers == [cores, 1] and cores > 1:
         several, one = sides[:2]
         pairs.append(Pair(f"{what}: {several.title}", one.title, "s", taken[0], taken[1], number=PROCESSES_ROW))
     report(

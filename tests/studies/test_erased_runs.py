@@ -39,7 +39,7 @@ def planned(place: Path, contents: dict[str, Any] | None = None) -> list[Planned
     return list(plan_study(make_study(contents, origin="study.yaml"), place / "out"))
 
 
-def pretend(place: Path, *, finished: bool = True) -> None:
+def pretend(place: Path) -> None:
     """Leave what runs leave on disk that were trained on the data set as it is."""
     runs = planned(place)
     identities = run_identities(runs)
@@ -53,8 +53,7 @@ def pretend(place: Path, *, finished: bool = True) -> None:
         needed = next((other.config for other in runs if other.name == one.needs), None)
         write_metadata(run, metadata_of(needed, identities[one.name], seconds=1))
         write_data_state(run, state)
-        if finished:
-            (run / "record.json").write_text("{}")
+        (run / "record.json").write_text("{}")
 
 
 def checked(place: Path, contents: dict[str, Any] | None = None) -> tuple[str, ...]:

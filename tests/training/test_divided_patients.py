@@ -72,5 +72,5 @@ def test_an_official_split_that_divides_a_patient_contradicts_itself(folder: Pat
 
 def test_the_setting_says_so() -> None:
     description = DataConfig.model_fields["allow_leakage"].description or ""
-    assert "share an image;" in description
-    assert "A patient in two parts is refused always" in description
+    assert "share an image," in description
+    assert "A patient in two parts is always refused" in description

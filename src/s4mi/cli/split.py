@@ -57,7 +57,8 @@ def split(
         bool,
         typer.Option(
             "--allow-leakage",
-            help="Warn of the same image in two parts, as data.allow_leakage=true does; a patient in two is refused.",
+            help="Warn of the same image in two parts, as data.allow_leakage=true does; a patient in two parts is "
+            "always refused.",
         ),
     ] = False,
     cache: Annotated[

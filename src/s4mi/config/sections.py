@@ -47,8 +47,8 @@ class DataConfig(Section):
     )
     allow_leakage: bool = Field(
         False,
-        description="Train even if parts of the split share an image; the report says so. A patient in two parts is "
-        "refused always",
+        description="Train even if parts of the split share an image, or pre-training has seen test images; the report "
+        "says so. A patient in two parts is always refused",
     )
     cache: Path = Field(
         default_factory=default_cache, description="Folder for cached decoded images and stored features"

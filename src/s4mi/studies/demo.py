@@ -51,8 +51,8 @@ def demo_notes(effort: float = 1.0) -> tuple[str, ...]:
     )
     return (
         *(slow if effort < 1 else ()),
-        "Networks are tiny and images are 64 pixels wide, so that everything finishes within three minutes on two cores; "
-        "the numbers show how to read a report, not how well the techniques work.",
+        "Networks are tiny and images are 64 pixels wide, so that everything finishes within three minutes on two "
+        "cores; the numbers show how to read a report, not how well the techniques work.",
         f"All networks start from random weights. Each classification run trains for {8 * _epochs(20, effort)} steps "
         "of 16 images, whatever the number of labels, and each segmentation run with masks for "
         f"{10 * _epochs(6, effort)} steps. Cross teaching's batches contain four unlabelled images, or one where all "

@@ -5,7 +5,7 @@ import pytest
 from made_records import epochs, record
 from s4mi.records import RunRecord
 from s4mi.reporting.figures.results import learning_curves
-from s4mi.reporting.results.comparison import compare
+from s4mi.reporting.results.comparison import compare, comparison_warnings
 from s4mi.reporting.results.label_names import LabelColumn, amount_in_words, amount_name, amount_of, asked_count
 from s4mi.reporting.results.run_tables import run_table
 from s4mi.reporting.results.runs import ReportRun
@@ -37,6 +37,17 @@ def test_a_number_of_images_is_not_said_twice() -> None:
     (column,) = result_tables([asking("48 images", fraction=10.0)])[0].columns
     assert column.heading.plain == "48 images (10 %)"
     assert column.with_images == "48 images (10 % of the labels)"
+
+
+def test_one_image_is_not_said_twice_either() -> None:
+    column = LabelColumn(0.2, 1, 1, "1 image")
+    assert column.heading.plain == "1 image (0.2 %)"
+    assert column.with_images == "1 image (0.2 % of the labels)"
+
+
+def test_a_warning_names_the_amount_of_runs_that_are_there_twice() -> None:
+    twice = [asking("5 patients", fraction=14.6), asking("5 patients", fraction=14.6)]
+    assert any("5 patients (14.6 %), seed 0: 2 runs" in line for line in comparison_warnings(twice))
 
 
 def test_a_sentence_names_them_so() -> None:

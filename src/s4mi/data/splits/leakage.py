@@ -85,7 +85,7 @@ def find_leaks(
 
 
 def refuse_leaks(leaks: Sequence[Leak], manifest: Manifest, *, allowed: bool, option: str) -> None:
-    """Refuse a split with the same image or patient in two parts, or warn if that is allowed.
+    """Refuse a split with the same image in two parts, or warn if that is allowed.
 
     Args:
         option: what allows it, for the message.

@@ -13,7 +13,7 @@ from s4mi.maths.stats import Interval
 from s4mi.reporting.figures.svg import BLUE, INK
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.label_names import LabelColumn
-from s4mi.reporting.results.scores import ALL_POSITIVE, MAJORITY, Metric
+from s4mi.reporting.results.scores import Metric
 
 WIDTH = 4.4  # inches: on a phone the text shrinks by no more than a fifth
 # Okabe & Ito, first those with contrast to white and to black; black is the text colour of the page, yellow is omitted.
@@ -160,13 +160,8 @@ def annotate_points(axes: Axes, points: Sequence[tuple[str, tuple[float, float]]
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """Place the legend below the axes, in two columns if names are short; the figure grows, the axes do not shrink.
-
-    The baseline without training comes last.
-    """
-    entries = sorted(
-        zip(*axes.get_legend_handles_labels(), strict=True), key=lambda entry: entry[1] in (MAJORITY, ALL_POSITIVE)
-    )
+    """Place the legend below the axes, in two columns if names are short; the figure grows, the axes do not shrink."""
+    entries = list(zip(*axes.get_legend_handles_labels(), strict=True))
     columns = 2 if max(len(label) for _, label in entries) <= 24 else 1
     figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(entries) / columns))
     figure.legend(*zip(*entries, strict=True), loc="outside lower left", ncols=columns)

@@ -8,9 +8,9 @@ from functools import cached_property
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord, TaskKind
-from s4mi.reporting.results.label_names import amount_name, asked_count
+from s4mi.reporting.results.label_names import amount_name, amount_of, asked_count
 from s4mi.reporting.results.notes import shortened
-from s4mi.reporting.results.scores import TASK_NAMES, Metric, baseline_value, majority_value, percent, score_of
+from s4mi.reporting.results.scores import TASK_NAMES, Metric, baseline_value, majority_value, score_of
 from s4mi.reporting.results.technique_names import technique_name
 
 COUNTING = {False: ", labels counted the paper's way", True: ", validation labels counted"}
@@ -147,11 +147,12 @@ def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:
 def comparison_warnings(records: Sequence[RunRecord]) -> list[str]:
     """Return what limits the comparison of these runs, one line each: repeated runs, leaks, restarts, unequal data."""
     repeated, warnings = [], []
+    last = {_cell_and_seed(record): record for record in records}
     for cell, count in sorted(Counter(_cell_and_seed(record) for record in records).items()):
         if count > 1:
-            dataset, task, _, technique, fraction, seed = cell
+            dataset, task, _, technique, _, seed = cell
             repeated.append(
-                f"{dataset}, {task}, {technique.label}, {percent(fraction)}, seed {seed}: "
+                f"{dataset}, {task}, {technique.label}, {amount_of(last[cell])}, seed {seed}: "
                 f"{count} runs; only the last finished one is included"
             )
     warnings += shortened(repeated, like="repeated runs")

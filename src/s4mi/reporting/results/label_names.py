@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from s4mi.formatting import plural
 from s4mi.records import RunRecord
 from s4mi.reporting.results.scores import percent
 from s4mi.reporting.results.table_model import Column
@@ -65,8 +66,7 @@ class LabelColumn:
     @property
     def with_images(self) -> str:
         """`10 % of the labels (48 images)`, or `5 patients (12.3 % of the labels, 48 images)`."""
-        images = f"{self.labelled} images"
-        return amount_in_words(self.asked, self.fraction, "" if self.asked == images else images)
+        return amount_in_words(self.asked, self.fraction, "" if self.asked == self._images else self._images)
 
     @property
     def heading(self) -> Column:
@@ -75,11 +75,15 @@ class LabelColumn:
         if not self.asked:
             return Column(self.title, labelled)
         share = percent(self.fraction)
-        return Column(self.asked, share if self.asked == f"{self.labelled} images" else f"{share}, {labelled}")
+        return Column(self.asked, share if self.asked == self._images else f"{share}, {labelled}")
 
     @property
     def labelled(self) -> str:
         return span([self.fewest, self.most])
+
+    @property
+    def _images(self) -> str:
+        return plural(self.most, "image") if self.fewest == self.most else f"{self.labelled} images"
 
 
 def span(counts: Sequence[int]) -> str:
