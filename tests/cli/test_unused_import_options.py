@@ -9,6 +9,7 @@ from PIL import Image
 
 from conftest import Command
 from made_import_sources import dermatomyositis
+from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.unused_options import refuse_unused
 from s4mi.errors import S4miError
 
@@ -77,8 +78,7 @@ NOT_CLASSIFIED = "with --task segmentation; leave it out, or use --task classifi
         ("arrays", "named.npz", "--classes u,v", "--classes 'u,v': has no effect with labels that are names; "),
         (
             "arrays", "plain.npz", "--layers background,x",
-            "--layers 'background,x': has no effect without masks of one layer per class; leave it out, or name their "
-            "array with --masks KEY",
+            "--layers 'background,x': has no effect without masks; leave it out, or name their array with --masks KEY",
         ),
     ],
 )  # fmt: skip
@@ -109,6 +109,18 @@ def test_the_same_options_in_the_combination_that_is_named_have_an_effect(
     words = options.replace("IN", str(tmp_path / "in")).split()
     done = s4mi("data", "import", source, tmp_path / "in" / file, "-o", tmp_path / "out", *words)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8), (2, 8, 8, 1), (2, 1, 8, 8)])
+def test_layers_name_the_values_of_masks_that_hold_numbers(
+    tmp_path: Path, s4mi: Command, shape: tuple[int, ...]
+) -> None:
+    masks = np.zeros(128, np.uint8)
+    masks[[3, 70]] = 1, 2
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), np.uint8), masks=masks.reshape(shape))
+    done = s4mi("data", "import", "arrays", tmp_path / "a.npz", "-o", tmp_path / "out", "--layers", "rim,core")
+    assert done.returncode == 0, done.stderr
+    assert load_manifest(tmp_path / "out").spec.mask_values == {0: "background", 1: "rim", 2: "core"}
 
 
 def test_only_what_was_given_is_refused() -> None:

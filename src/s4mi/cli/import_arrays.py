@@ -77,7 +77,8 @@ def arrays(
         typer.Option(
             "--layers",
             metavar="A,B,...",
-            help="Names of the layers of masks with one layer per class; background for a layer of the rest.",
+            help="Names of the layers of masks with one layer per class, background for a layer of the rest; or of the "
+            "numbers 1, 2, … in masks of numbers.",
         ),
     ] = "",
     multilabel: Annotated[
