@@ -90,10 +90,40 @@ def test_a_folder_of_masks_beside_that_of_images_moves_with_them(tmp_path: Path)
     assert absolute.cell(tmp_path / "all" / "masks" / "a.png") == str(tmp_path / "all" / "masks" / "a.png")
 
 
-@pytest.mark.parametrize("root", ["", "../images", ".", "ABSOLUTE"])
+@pytest.mark.parametrize("root", ["", "own"])
+def test_images_elsewhere_are_found_after_a_merge_and_a_move_of_a_data_set_with_its_root(
+    tmp_path: Path, root: str
+) -> None:
+    data, images = tmp_path / "all" / "x", tmp_path / "all" / "images"
+    own = image(data / root / "own.png")
+    listed = [own, image(images / "a.png"), image(images / "b.png")]
+    (data / "dataset.yaml").write_text(f"name: x\ntasks: []\nroot: '{root}'\n")
+    (data / "manifest.csv").write_text("\n".join(["id,image", "own,own.png", f"a,{listed[1]}", f"b,{listed[2]}", ""]))
+    corrected = image(tmp_path / "corrected" / "b.png", MASK).parent
+    apply_merge(plan_merge(load_version(data), {corrected: read_annotations(corrected)}, MergeRules()))
+    moved = data.rename(tmp_path / "y")
+    rows = load_manifest(moved).rows
+    assert [row.image for row in rows] == [moved / root / "own.png", *listed[1:]]
+    assert rows[2].mask is not None
+    assert rows[2].mask.is_relative_to(moved)
+
+
+def test_a_root_that_is_a_link_to_another_place_does_not_move_with_the_data_set(tmp_path: Path) -> None:
+    image(tmp_path / "big" / "images" / "a.png")
+    mask = image(tmp_path / "all" / "masks" / "a.png", MASK)
+    (tmp_path / "all" / "images").symlink_to(tmp_path / "big" / "images")
+    cell = ManifestPaths(tmp_path / "all" / "x", "../images").cell(mask)
+    moved = (tmp_path / "all" / "x").parent.rename(tmp_path / "deep") / "x"
+    assert cell == str(mask)
+    assert ManifestPaths(moved, "../images").cell(moved.parent / "images" / "a.png") == "a.png"
+
+
+@pytest.mark.parametrize("root", ["", "../images", ".", "ABSOLUTE", "..", "../pictures", "m"])
 @pytest.mark.parametrize("file", ["all/images/a.png", "all/x/m/é.png", "all/masks/a.png", "other/a.png"])
 def test_what_is_written_of_a_file_is_read_as_this_file(tmp_path: Path, root: str, file: str) -> None:
     image(tmp_path / "all" / "images" / "z.png")
+    image(tmp_path / "other" / "pictures" / "z.png")
+    (tmp_path / "all" / "pictures").symlink_to(tmp_path / "other" / "pictures")
     path, folder = image(tmp_path / file), tmp_path / "all" / "x"
     folder.mkdir(exist_ok=True)
     paths = ManifestPaths(folder, root.replace("ABSOLUTE", str(tmp_path / "all" / "images")))
