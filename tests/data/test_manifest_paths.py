@@ -72,14 +72,20 @@ def test_a_merged_mask_is_not_one_of_the_same_name_below_the_images(tmp_path: Pa
     assert manifest.rows[0].mask == data / "masks-v2" / "a.png"
 
 
-def test_a_table_written_by_hand_may_have_dots_below_the_root_and_an_error_names_the_folder(tmp_path: Path) -> None:
+def test_a_table_written_by_hand_may_have_dots_below_the_root_and_an_error_names_both_folders(tmp_path: Path) -> None:
     source, data = tmp_path / "all" / "images", tmp_path / "all" / "x"
     with_merged_mask(source, data)
-    (data / "manifest.csv").write_text("image,mask\n./a.png,./masks-v2/none.png\n./b.png,./masks-v2/a.png\n")
-    manifest, (finding,) = read_manifest(data)
+    (data / "manifest.csv").write_text(
+        "image,mask\n./a.png,./masks-v2/none.png\n./b.png,./masks-v2/a.png\n./c.png,\nc.png,\n"
+    )
+    manifest, findings = read_manifest(data)
     assert manifest is not None
     assert manifest.rows[0].image == source / "b.png"
-    assert finding.message.startswith(f"mask './masks-v2/none.png' does not exist in {data}; ")
+    assert [finding.message.split("; ")[0] for finding in findings] == [
+        f"mask './masks-v2/none.png' does not exist in {data} or {source}",
+        f"image './c.png' does not exist in {data} or {source}",
+        f"image 'c.png' does not exist in {source}",
+    ]
 
 
 def test_a_folder_of_masks_beside_that_of_images_moves_with_them(tmp_path: Path) -> None:

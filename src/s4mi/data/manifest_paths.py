@@ -30,9 +30,9 @@ class ManifestPaths:
         here = existing_file(self._folder / cell) if self._is_here(cell) else None
         return here or existing_file(self.root / cell)  # tables written by hand may have `./` below the root
 
-    def place(self, cell: str) -> Path:
-        """Return the folder to which the path of a cell is relative."""
-        return self._folder if self._is_here(cell) else self.root
+    def searched(self, cell: str) -> str:
+        """Return the folders in which `find` looks for a cell, as words of a message."""
+        return f"{self._folder} or {self.root}" if self._is_here(cell) else str(self.root)
 
     def cell(self, path: Path) -> str:
         """Return the cell of a file, which `find` reads as that file."""
