@@ -76,7 +76,7 @@ def test_a_table_written_by_hand_may_have_dots_below_the_root_and_an_error_names
     source, data = tmp_path / "all" / "images", tmp_path / "all" / "x"
     with_merged_mask(source, data)
     (data / "manifest.csv").write_text(
-        "image,mask\n./a.png,./masks-v2/none.png\n./b.png,./masks-v2/a.png\n./c.png,\nc.png,\n"
+        "image,mask\n./a.png,./masks-v2/none.png\n./b.png,./masks-v2/a.png\n./c.png,\nc.png,\n/c/c.png,\n"
     )
     manifest, findings = read_manifest(data)
     assert manifest is not None
@@ -85,6 +85,7 @@ def test_a_table_written_by_hand_may_have_dots_below_the_root_and_an_error_names
         f"mask './masks-v2/none.png' does not exist in {data} or {source}",
         f"image './c.png' does not exist in {data} or {source}",
         f"image 'c.png' does not exist in {source}",
+        "image '/c/c.png' does not exist",
     ]
 
 

@@ -31,8 +31,10 @@ class ManifestPaths:
         return here or existing_file(self.root / cell)  # tables written by hand may have `./` below the root
 
     def searched(self, cell: str) -> str:
-        """Return the folders in which `find` looks for a cell, as words of a message."""
-        return f"{self._folder} or {self.root}" if self._is_here(cell) else str(self.root)
+        """Return ` in` and the folders in which `find` looks for a cell; empty if its path is absolute."""
+        if Path(cell).is_absolute():
+            return ""
+        return f" in {self._folder} or {self.root}" if self._is_here(cell) else f" in {self.root}"
 
     def cell(self, path: Path) -> str:
         """Return the cell of a file, which `find` reads as that file."""
