@@ -12,11 +12,12 @@ from s4mi.data.annotations.read import read_annotations
 from s4mi.data.annotations.rules import MergeRules
 from s4mi.data.checks.unlisted import find_unlisted
 from s4mi.data.manifest import load_manifest, read_manifest
-from s4mi.data.manifest_paths import ManifestPaths
+from s4mi.data.manifest_paths import HERE, ManifestPaths
 from s4mi.data.masks import read_mask
 from s4mi.data.sources.folder import FolderOptions, read_folder
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import write_import
+from s4mi.data.spec import DatasetSpec
 from s4mi.data.versions import load_version
 
 MASK = np.array([[0, 255, 255, 0]] * 3, np.uint8)
@@ -87,6 +88,10 @@ def test_a_table_written_by_hand_may_have_dots_below_the_root_and_an_error_names
         f"image 'c.png' does not exist in {source}",
         "image '/c/c.png' does not exist",
     ]
+
+
+def test_the_setting_says_which_paths_are_not_relative_to_the_root() -> None:
+    assert f" {HERE}: " in (DatasetSpec.model_fields["root"].description or "")
 
 
 def test_a_folder_of_masks_beside_that_of_images_moves_with_them(tmp_path: Path) -> None:
