@@ -9,6 +9,7 @@ from PIL import Image
 
 from conftest import Command
 from made_import_sources import dermatomyositis
+from s4mi.data.manifest import load_manifest
 from s4mi.data.sources.unused_options import refuse_unused
 from s4mi.errors import S4miError
 
@@ -71,14 +72,33 @@ NOT_CLASSIFIED = "with --task segmentation; leave it out, or use --task classifi
             "--label instead",
         ),
         ("table", "t.csv", "--on image", "--on 'image': there is no table to join; name it with --join"),
+        (
+            "table", "t.csv", "--mask= --foreground lesion",
+            "--foreground 'lesion': has no effect with --mask ''; leave it out, or name the column of masks with "
+            "--mask",
+        ),
+        ("table", "t.csv", "--mask= --mask-value 1=x", "--mask-value '1=x': has no effect with --mask ''; "),
+        ("table", "t.csv", "--mask= --mask-threshold 9", "--mask-threshold 9: has no effect with --mask ''; "),
+        ("table", "t.csv", "--mask= --mask-nonzero x", "--mask-nonzero 'x': has no effect with --mask ''; "),
+        ("table", "t.csv", "--mask= --image-affine", "--image-affine: has no effect with --mask ''; "),
+        (
+            "table", "t.csv", "--masks .",
+            "--masks '.': has no effect without a column of masks; leave it out, or name it with --mask COLUMN",
+        ),
+        ("table", "t.csv", "--mask= --masks .", "--masks '.': has no effect without a column of masks; "),
+        (
+            "arrays", "plain.npz", "--masks= --foreground lesion",
+            "--foreground 'lesion': has no effect with --masks ''; leave it out, or name the array of masks with "
+            "--masks KEY",
+        ),
+        ("arrays", "plain.npz", "--masks= --layers u,v", "--layers 'u,v': has no effect with --masks ''; "),
         ("arrays", "plain.npz", "--classes u,v", "--classes 'u,v': has no effect without labels; "),
         ("arrays", "plain.npz", "--multilabel", "--multilabel: has no effect without labels; "),
         ("arrays", "numbered.npz", "--multilabel", "--multilabel: has no effect with one label per image; "),
         ("arrays", "named.npz", "--classes u,v", "--classes 'u,v': has no effect with labels that are names; "),
         (
             "arrays", "plain.npz", "--layers background,x",
-            "--layers 'background,x': has no effect without masks of one layer per class; leave it out, or name their "
-            "array with --masks KEY",
+            "--layers 'background,x': has no effect without masks; leave it out, or name their array with --masks KEY",
         ),
     ],
 )  # fmt: skip
@@ -109,6 +129,51 @@ def test_the_same_options_in_the_combination_that_is_named_have_an_effect(
     words = options.replace("IN", str(tmp_path / "in")).split()
     done = s4mi("data", "import", source, tmp_path / "in" / file, "-o", tmp_path / "out", *words)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "options", "warning"),
+    [
+        ("table", "masked.csv", "--foreground lesion", "no image has a mask, so --foreground has no effect; "),
+        (
+            "table", "masked.csv", "--foreground lesion --image-affine",
+            "no image has a mask, so --foreground and --image-affine have no effect; ",
+        ),
+        ("arrays", "plain.npz", "--foreground lesion", "no image has a mask, so --foreground has no effect; "),
+        ("folder", "", "--foreground lesion", "no image has a mask, so --foreground has no effect; "),
+        ("folder", "", "", ""),
+        ("table", "masked.csv", "", ""),
+        ("table", "masks.csv", "--foreground lesion", ""),
+        (*STACKS, "", ""),
+    ],
+)  # fmt: skip
+def test_an_option_about_masks_where_no_image_has_one_is_a_warning(
+    tmp_path: Path, s4mi: Command, source: str, file: str, options: str, warning: str
+) -> None:
+    MADE["table" if source == "folder" else source](tmp_path / "in")
+    if source == "table":
+        Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "in" / "m.png")
+        (tmp_path / "in" / "masked.csv").write_text("image,mask\na.png,\n")
+        (tmp_path / "in" / "masks.csv").write_text("image,mask\na.png,m.png\n")
+    done = s4mi("data", "import", source, tmp_path / "in" / file, "-o", tmp_path / "out", *options.split())
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    if warning:
+        assert f"warning: .: {warning}" in said
+    else:
+        assert "no effect" not in said
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8), (2, 8, 8, 1), (2, 1, 8, 8)])
+def test_layers_name_the_values_of_masks_that_hold_numbers(
+    tmp_path: Path, s4mi: Command, shape: tuple[int, ...]
+) -> None:
+    masks = np.zeros(128, np.uint8)
+    masks[[3, 70]] = 1, 2
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), np.uint8), masks=masks.reshape(shape))
+    done = s4mi("data", "import", "arrays", tmp_path / "a.npz", "-o", tmp_path / "out", "--layers", "rim,core")
+    assert done.returncode == 0, done.stderr
+    assert load_manifest(tmp_path / "out").spec.mask_values == {0: "background", 1: "rim", 2: "core"}
 
 
 def test_only_what_was_given_is_refused() -> None:

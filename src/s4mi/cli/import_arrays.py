@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from s4mi.cli.import_options import ABOUT, CLASSES, MASKS, ImportSettings, Out, Source
+from s4mi.cli.mask_options import mask_options
 from s4mi.cli.shared_options import offers
 
 
@@ -77,7 +78,8 @@ def arrays(
         typer.Option(
             "--layers",
             metavar="A,B,...",
-            help="Names of the layers of masks with one layer per class; background for a layer of the rest.",
+            help="Names of the layers of masks with one layer per class, background for a layer of the rest; or of the "
+            "numbers 1, 2, … in masks of numbers.",
         ),
     ] = "",
     multilabel: Annotated[
@@ -88,6 +90,11 @@ def arrays(
 ) -> None:
     """Import images stored as arrays of N×H×W or N×H×W×C, with masks, labels, patients and the official split."""
     from s4mi.data.sources.arrays import ArraysOptions, read_arrays
+    from s4mi.data.sources.unused_options import refuse_unused
+
+    if masks is not None and not any(masks):
+        given = {"--layers": layers, **mask_options(shared)}
+        refuse_unused(given, because="with --masks ''", hint="name the array of masks with --masks KEY")
 
     def names(text: str) -> tuple[str, ...]:
         return tuple(one.strip() for one in text.split(",") if one.strip())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from s4mi.cli.console import counted, print_facts, print_findings, print_line, progress_bar
+from s4mi.cli.mask_options import FOREGROUND, report_unused
 from s4mi.home import expanded
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class ImportSettings:
     intensity: IntensityOption = RULE
     keep_dicom: KeepDicom = False
     image_affine: ImageAffine = False
-    foreground: Foreground = "foreground"
+    foreground: Foreground = FOREGROUND
     mask_value: MaskValue = None
     mask_threshold: MaskThreshold = None
     mask_nonzero: MaskNonzero = ""
@@ -215,7 +216,7 @@ class ImportSettings:
         Raises:
             S4miError: as in `edited` and `naming`, or the data set cannot be written.
         """
-        write_dataset(self.edited(found), out, naming or self.naming(out), self.files())
+        write_dataset(report_unused(self.edited(found), self), out, naming or self.naming(out), self.files())
 
 
 CLASSES = ("rename", "drop_class")

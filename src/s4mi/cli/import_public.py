@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from s4mi.cli.import_options import ABOUT, CLASSES, ImportSettings, Masks, MaskSuffix, Out, Source
+from s4mi.cli.mask_options import FOREGROUND, mask_options
 from s4mi.cli.shared_options import offers
 
 NUCLEUS = "nucleus"
@@ -18,8 +19,8 @@ def isic2017(source: Source, out: Out, *, shared: ImportSettings) -> None:
     """Import ISIC-2017 from its unpacked official archives, with masks, diagnoses and the official split."""
     from s4mi.data.sources.isic2017 import LICENCE, SOURCE, read_isic2017
 
-    shared = _from(shared, SOURCE, LICENCE, foreground="lesion")
-    shared.write(read_isic2017(source), out)
+    shared = _from(shared, SOURCE, LICENCE)
+    shared.write(read_isic2017(source), out, replace(shared.naming(out), foreground="lesion"))
 
 
 @offers(ImportSettings, "copy", *CLASSES, *ABOUT, name="dermofit")
@@ -27,8 +28,8 @@ def dermofit(source: Source, out: Out, *, shared: ImportSettings) -> None:
     """Import the Dermofit Image Library from its ten class folders or their zip archives, with masks."""
     from s4mi.data.sources.dermofit import LICENCE, SOURCE, read_dermofit
 
-    shared = _from(shared, SOURCE, LICENCE, foreground="lesion")
-    shared.write(read_dermofit(source), out)
+    shared = _from(shared, SOURCE, LICENCE)
+    shared.write(read_dermofit(source), out, replace(shared.naming(out), foreground="lesion"))
 
 
 @offers(ImportSettings, "intensity", "mask_value", *CLASSES, *ABOUT, group_pattern=r"^([^_\-. ]+)", foreground=NUCLEUS)
@@ -62,14 +63,15 @@ def dermatomyositis(
         hint = nearest(task, ("classification", "segmentation")) or "; use classification or segmentation"
         raise S4miError(f"--task {task!r}: unknown task{hint}")
     if task == "classification":
-        foreground = "" if shared.foreground == NUCLEUS else shared.foreground
-        values = ", ".join(shared.mask_value or ())
-        refuse_of_task({"--mask-value": values, "--foreground": foreground}, task=task)
+        refuse_of_task(mask_options(shared, foreground=NUCLEUS), task=task)
     options = StackOptions(
         task="segmentation" if task == "segmentation" else "classification",
         page=page, labels=labels, masks=masks, mask_suffix=mask_suffix, group_pattern=shared.group_pattern,
     )  # fmt: skip
-    shared.write(read_dermatomyositis(source, options), out)
+    naming = shared.naming(out)
+    if shared.foreground == NUCLEUS:
+        shared = replace(shared, foreground=FOREGROUND)  # not given, so there is nothing to report
+    shared.write(read_dermatomyositis(source, options), out, naming)
 
 
 @offers(ImportSettings, *CLASSES, *ABOUT)
@@ -90,6 +92,6 @@ def medmnist(
     _from(shared, SOURCE, LICENCE).write(read_medmnist(source, classes=names), out)
 
 
-def _from(shared: ImportSettings, source: str, licence: str, *, foreground: str = "foreground") -> ImportSettings:
+def _from(shared: ImportSettings, source: str, licence: str) -> ImportSettings:
     """Return the settings of a published data set, whose source and terms are known unless options say otherwise."""
-    return replace(shared, origin=shared.origin or source, licence=shared.licence or licence, foreground=foreground)
+    return replace(shared, origin=shared.origin or source, licence=shared.licence or licence)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from s4mi.cli.import_options import ABOUT, CLASSES, FILES, MASKS, ImportSettings, MaskFolders, Out
+from s4mi.cli.mask_options import mask_options
 from s4mi.cli.shared_options import offers
 
 if TYPE_CHECKING:
@@ -123,7 +124,10 @@ def table(
     """Import the images listed in a table, one row per image; pass '' as the name of a column to ignore it."""
     from s4mi.data.sources.table import read_tables
     from s4mi.data.sources.table_options import TableOptions
+    from s4mi.data.sources.unused_options import refuse_unused
 
+    if mask == "":
+        refuse_unused(mask_options(shared), because="with --mask ''", hint="name the column of masks with --mask")
     options = TableOptions(
         image=image, mask=mask, label=label, group=group, split=split,
         one_hot=tuple(column.strip() for column in one_hot.split(",") if column.strip()),

@@ -219,14 +219,14 @@ def _read_row(
     if image is None:
         report(
             "missing-image",
-            f"image {cells['image']!r} does not exist in {paths.place(cells['image'])}; "
+            f"image {cells['image']!r} does not exist{paths.searched(cells['image'])}; "
             f"correct the path, or `root` in {SPEC_NAME}",
         )
     mask = paths.find(cells["mask"]) if cells.get("mask") else None
     if mask is None and cells.get("mask"):
         report(
             "missing-mask",
-            f"mask {cells['mask']!r} does not exist in {paths.place(cells['mask'])}; "
+            f"mask {cells['mask']!r} does not exist{paths.searched(cells['mask'])}; "
             "correct the path, or empty the cell if there is no mask",
         )
     cell = read_label_cell(cells.get("label", ""), spec, report)

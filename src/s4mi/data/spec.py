@@ -75,7 +75,11 @@ class DatasetSpec(BaseModel):
     intensity: str = Field(DEFAULT, description="rule for the conversion of images of more than 8 bits to 0..255")
     conversion: str = Field("", description="how the import converted files other than 8-bit images, as a sentence")
     channels: Literal["rgb", "grey"] = "rgb"
-    root: str = Field("", description="folder to which the paths in the manifest are relative")
+    root: str = Field(
+        "",
+        description="folder to which the paths in the manifest are relative, except those that begin with ./: these "
+        "are relative to the data set folder",
+    )
     source: str = ""
     licence: str = ""
     synthetic: bool = False

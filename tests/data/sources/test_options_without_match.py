@@ -120,7 +120,7 @@ def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path, option: str) -
     with pytest.raises(S4miError, match=rf"--{option} 'gt': no such folder .*\(existing: pictures\)"):
         read_folder(tmp_path / "folder", FolderOptions(**{option: "gt"}))  # type: ignore[arg-type]
     touch(tmp_path / "table", "pictures/a.png", "a.png")
-    (tmp_path / "table" / "labels.csv").write_text("image\na.png\n")
+    (tmp_path / "table" / "labels.csv").write_text("image,mask\na.png,\n")
     with pytest.raises(S4miError, match=rf"--{option} 'picture': no such folder .*; did you mean 'pictures'\?"):
         read_tables(tmp_path / "table", TableOptions(**{option: ("picture",)}))  # type: ignore[arg-type]
     with pytest.raises(S4miError, match=rf"--{option} 'part_\*': no such folder"):

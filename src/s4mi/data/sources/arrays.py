@@ -28,7 +28,8 @@ class ArraysOptions:
     Attributes:
         images, masks, labels, groups: keys or files of the arrays; None: found by their words, `('',)`: none.
         classes: names of the classes of numbered labels, or of the columns of labels with one column per class.
-        layers: names of the layers of masks with one layer per class; `background` for one that is none.
+        layers: names of the layers of masks with one layer per class, `background` for one that is none; of masks of
+            numbers, which are read as they are, the names of 1, 2, …
         multilabel: whether an image may show any number of classes, even if each shows one.
     """
 
@@ -198,11 +199,9 @@ def _refuse_unused(found: Sequence[ArrayStack], kinds: Collection[int], options:
             {"--multilabel": options.multilabel}, because="with one label per image",
             hint="choose an array with a column of 0 and 1 per class with --labels KEY",
         )  # fmt: skip
-    if not any(_layers(stack, options) for stack in found):
-        refuse_unused(
-            {"--layers": ",".join(options.layers)}, because="without masks of one layer per class",
-            hint="name their array with --masks KEY",
-        )  # fmt: skip
+    if all(stack.masks is None for stack in found):
+        given = {"--layers": ",".join(options.layers)}
+        refuse_unused(given, because="without masks", hint="name their array with --masks KEY")
 
 
 def _layers(stack: ArrayStack, options: ArraysOptions) -> tuple[str, ...]:

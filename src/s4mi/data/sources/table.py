@@ -80,6 +80,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     cells: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     texts: list[str] = []
+    masked = False
     for part, path in tables.items():
         table, join_findings = join_tables(read_table(path), options, source=folder)
         findings.extend(join_findings)
@@ -87,10 +88,14 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         findings.extend(unlabelled)
         reader = TableReader(table, own, part=part, source=folder)
         rows.extend(reader.rows())
+        masked |= reader.mask is not None
         findings.extend(reader.findings)
         cells += reader.label_names
         texts += [record.cells[reader.label] for record in table.records if reader.label]
         unknown += reader.unknown
+    if not masked:
+        given = {"--masks": ", ".join(options.masks or ())}
+        refuse_unused(given, because="without a column of masks", hint="name it with --mask COLUMN")
     if options.one_hot:
         classes = one_hot_classes(options)
     else:
