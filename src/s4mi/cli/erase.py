@@ -66,10 +66,9 @@ def erase(
 def _retrained(found: "Erasure", *, searched: bool) -> str:
     """Say which runs no longer fit the data set, and what a study does with them; empty if none was found."""
     from s4mi.formatting import plural
-    from s4mi.records import SUPERSEDED
-    from s4mi.studies.run_id import METADATA_NAME
+    from s4mi.records import STUDY_RUN_NAME, SUPERSEDED
 
-    count = sum((run / METADATA_NAME).is_file() for run in found.outdated)
+    count = sum((run / STUDY_RUN_NAME).is_file() for run in found.outdated)
     if not count:
         return (
             ""

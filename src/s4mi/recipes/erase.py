@@ -25,6 +25,7 @@ from s4mi.data.erase import (
 )
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
+from s4mi.recipes.outdated_runs import is_outdated
 from s4mi.records import (
     CONFIG_NAME,
     MAP_NAME,
@@ -62,8 +63,8 @@ class Erasure:
         pictures: reports and sheets that may show images of the patient, and pre-annotations of them.
         lists: lists of `s4mi suggest` with images of the patient.
         done: whether it has been removed.
-        outdated: finished runs on the data set, whether they have seen the patient or not: a study whose data set
-            changes trains its runs again.
+        outdated: finished runs on the data set, or from pre-training on it, whether they have seen the patient or not:
+            a study whose data set changes trains its runs again. Runs on other data sets with copies do not count.
     """
 
     plan: ErasurePlan
@@ -130,21 +131,8 @@ def _found(plan: ErasurePlan, runs: Sequence[Path], cache: Path, title: str, dat
     decoded = tuple(location for place in places for location in caches_with(place, plan))
     return Erasure(
         plan, decoded, features, tuple(sorted({*pages, *sheets, *drafts})), done=False, lists=tuple(lists),
-        outdated=tuple(run for run in _run_folders(runs) if _is_outdated(run, seen.get(run, ()), dataset)),
+        outdated=tuple(run for run in _run_folders(runs) if SUPERSEDED not in run.parts and is_outdated(run, dataset)),
     )  # fmt: skip
-
-
-def _is_outdated(run: Path, parts: Sequence[str], dataset: Path) -> bool:
-    """Whether a run is finished, in place, and on the data set or from images of the patient."""
-    if SUPERSEDED in run.parts or not (run / RECORD_NAME).is_file():
-        return False
-    if {*parts} - {EXTERNAL}:
-        return True
-    try:
-        settings = load_yaml((run / CONFIG_NAME).read_text(encoding="utf-8"))
-        return Path(settings["data"]["path"]).resolve() == dataset.resolve()
-    except (OSError, ValueError, KeyError, TypeError):  # the run is damaged
-        return False
 
 
 def _caches(plan: ErasurePlan, cache: Path) -> list[Path]:
