@@ -52,11 +52,11 @@ def erase(
             print_line(f"{run}: was scored on the patient ({', '.join(parts)}); its weights have not seen them")
         else:
             print_line(f"{run}: has seen the patient ({', '.join(parts)}); its weights cannot forget, train it again")
-    if line := _retrained(found, searched=bool(runs)):
+    if line := _retrained(found, searched=bool(found.plan.roots)):
         print_line(line, style="yellow")
     if found.pictures and found.done:
         print_line("write reports again with: s4mi report")
-    if not runs:
+    if not found.plan.roots:
         print_line("no runs were searched; say where models are that may have seen the patient, with: --runs DIR")
     print_line("not searched: predictions, exported annotations, and copies that you made")
     if not found.done:

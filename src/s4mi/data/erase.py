@@ -56,6 +56,7 @@ class ErasurePlan(BaseModel):
         places: contents of `erased.csv` afterwards, without which random splits would be drawn anew.
         runs: folders of runs that have read images of the patient, each with the parts of its data that these are in;
             noted before any list is changed, so that a killed erasure still knows them.
+        roots: folders in which runs were searched.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +68,7 @@ class ErasurePlan(BaseModel):
     digests: tuple[str, ...]
     names: tuple[str, ...] = ()
     runs: tuple[tuple[Path, tuple[str, ...]], ...] = ()
+    roots: tuple[Path, ...] = ()
     places: str = ""
 
 
