@@ -35,6 +35,7 @@ from s4mi.recipes.export import export_run
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.records import read_record
+from s4mi.reporting.writers.model_card import card_mark
 
 Quick = Callable[..., RunConfig]
 
@@ -280,6 +281,23 @@ def test_what_is_there_is_replaced_where_asked_and_a_runs_own_card_always(made: 
     assert not (tmp_path / "MODEL_CARD.md").exists()
     export_run(made.run("multiclass"), tmp_path / "model.pt2")  # the card is this run's own
     assert "`model.onnx`" in (tmp_path / "model.MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_formats_of_two_runs_under_one_name_are_listed_by_a_card_each(
+    lesions: Path, quick: Quick, made: Made, tmp_path: Path
+) -> None:
+    train(quick(lesions, TRANSFER, epochs=1, seed=3), tmp_path / "other")
+    one, other = made.run("multiclass"), tmp_path / "other"
+    export_run(one, tmp_path / "model.pt2")
+    export_run(one, tmp_path / "model.onnx")
+    card = export_run(other, tmp_path / "model.onnx", overwrite=True).card
+    texts = [path.read_text(encoding="utf-8") for path in (card, tmp_path / "MODEL_CARD.md")]
+    assert card.name == "model.onnx.MODEL_CARD.md"
+    for text, name, gone, run in zip(texts, ("onnx", "pt2"), ("pt2", "onnx"), (other, one), strict=True):
+        assert text.startswith(card_mark(read_record(run)) + "\n")
+        assert f"| `model.{name}` |" in text
+        assert f"model.{gone}" not in text
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,11 @@ def erase(
             print_line(f"{run}: was scored on the patient ({', '.join(parts)}); its weights have not seen them")
         else:
             print_line(f"{run}: has seen the patient ({', '.join(parts)}); its weights cannot forget, train it again")
-    if line := _retrained(found, searched=bool(runs)):
+    if line := _retrained(found, searched=bool(found.plan.roots)):
         print_line(line, style="yellow")
     if found.pictures and found.done:
         print_line("write reports again with: s4mi report")
-    if not runs:
+    if not found.plan.roots:
         print_line("no runs were searched; say where models are that may have seen the patient, with: --runs DIR")
     print_line("not searched: predictions, exported annotations, and copies that you made")
     if not found.done:
@@ -66,10 +66,9 @@ def erase(
 def _retrained(found: "Erasure", *, searched: bool) -> str:
     """Say which runs no longer fit the data set, and what a study does with them; empty if none was found."""
     from s4mi.formatting import plural
-    from s4mi.records import SUPERSEDED
-    from s4mi.studies.run_id import METADATA_NAME
+    from s4mi.records import STUDY_RUN_NAME, SUPERSEDED
 
-    count = sum((run / METADATA_NAME).is_file() for run in found.outdated)
+    count = sum((run / STUDY_RUN_NAME).is_file() for run in found.outdated)
     if not count:
         return (
             ""

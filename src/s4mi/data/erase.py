@@ -6,7 +6,6 @@ killed goes on when it is started again. The rows go first, so that the data set
 
 import csv
 import io
-import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -25,6 +24,7 @@ from s4mi.data.loading.mask_shares import forget_mask_shares
 from s4mi.data.loading.thumbnail_store import forget_thumbnails
 from s4mi.data.manifest import read_manifest
 from s4mi.data.masks import foreground_share, read_mask
+from s4mi.data.patient_files import divide_files, placed, remove_files
 from s4mi.data.row import MANIFEST_NAME, Row
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, read_spec, write_spec
 from s4mi.data.versions import manifest_name, newest_version, spec_name
@@ -49,12 +49,14 @@ class ErasurePlan(BaseModel):
     Attributes:
         patient: the group of the rows.
         ids: ids of their rows, in any version.
-        files: images and masks within the data set folder, relative to it.
+        files: images and masks within the data set folder, relative to where it really lies.
         outside: images and masks elsewhere, which are left: originals that the data set only refers to.
+        names: the same files under the names that caches know them by.
         digests: hashes of the contents of all these files.
         places: contents of `erased.csv` afterwards, without which random splits would be drawn anew.
         runs: folders of runs that have read images of the patient, each with the parts of its data that these are in;
             noted before any list is changed, so that a killed erasure still knows them.
+        roots: folders in which runs were searched.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,7 +66,9 @@ class ErasurePlan(BaseModel):
     files: tuple[str, ...]
     outside: tuple[str, ...]
     digests: tuple[str, ...]
+    names: tuple[str, ...] = ()
     runs: tuple[tuple[Path, tuple[str, ...]], ...] = ()
+    roots: tuple[Path, ...] = ()
     places: str = ""
 
 
@@ -82,6 +86,7 @@ def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
                         f"s4mi data erase {folder} {pending.patient!r} --yes")  # fmt: skip
     ids: dict[str, None] = {}
     paths: dict[Path, None] = {}
+    others: dict[Path, None] = {}
     groups: set[str] = set()
     known_ids: set[str] = set()
     erased: dict[int, tuple[DatasetSpec, list[ErasedImage]]] = {}
@@ -97,18 +102,20 @@ def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
         for row in manifest.rows:
             if row.group == patient:
                 ids[row.id] = None
-                paths |= dict.fromkeys(path for path in (row.image, row.mask) if path is not None)
+            files = paths if row.group == patient else others
+            files |= dict.fromkeys(path for path in (row.image, row.mask) if path is not None)
     if not ids:
         raise S4miError(f"{folder}: no image has the patient {patient!r} in the column group{nearest(patient, groups)}")
-    inside = [path for path in paths if path.resolve().is_relative_to(folder.resolve())]
+    inside, outside = divide_files(folder, paths, others)
     present = [path for path in paths if path.is_file()]
     known = FileHashes(cache / DATABASE_NAME).digests(present) if cache.is_dir() else FileHashes.hashed(present)
     return ErasurePlan(
         patient=patient,
         ids=tuple(ids),
-        files=tuple(Path(os.path.relpath(path, folder)).as_posix() for path in inside),
-        outside=tuple(str(path) for path in paths if path not in inside),
+        files=inside,
+        outside=outside,
         digests=tuple(sorted(set(known.values()))),
+        names=tuple(map(str, paths)),
         places=erased_table(erased, ids, known_ids),
     )
 
@@ -154,9 +161,7 @@ def erase_from_dataset(folder: Path, plan: ErasurePlan) -> None:
                 write_spec(folder, spec.model_copy(update={"different": kept}))
             else:
                 _rewrite_different(folder / spec_file, kept)
-    for name in plan.files:
-        (folder / name).unlink(missing_ok=True)
-        _remove_if_empty((folder / name).parent, folder)
+    remove_files(folder, plan.files)
     (folder / JOURNAL).unlink(missing_ok=True)
 
 
@@ -206,8 +211,7 @@ def erase_from_cache(folder: Path, cache: Path, plan: ErasurePlan) -> None:
     forget_mask_shares(cache, plan.digests)
     JudgedStore(cache).forget(plan.digests)
     if (cache / DATABASE_NAME).is_file():
-        inside = [folder / name for name in plan.files]
-        names = [*map(str, inside), *(str(file.resolve()) for file in inside), *plan.outside]
+        names = [*plan.names, *map(str, placed(folder, plan.files)), *plan.outside]
         FileHashes(cache / DATABASE_NAME).forget(names, plan.digests)
 
 
@@ -236,12 +240,3 @@ def _rewrite_different(path: Path, kept: tuple[tuple[str, str], ...]) -> None:
     contents = load_yaml(path.read_text(encoding="utf-8"))
     contents["different"] = [list(pair) for pair in kept]
     write_text_atomically(path, yaml.safe_dump(contents, sort_keys=False, allow_unicode=True))
-
-
-def _remove_if_empty(folder: Path, root: Path) -> None:
-    try:
-        while folder != root and folder.is_relative_to(root):
-            folder.rmdir()
-            folder = folder.parent
-    except OSError:  # not empty
-        return

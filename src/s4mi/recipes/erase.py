@@ -4,7 +4,7 @@ Trained weights cannot forget; the result says which runs have seen the patient,
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -25,6 +25,8 @@ from s4mi.data.erase import (
 )
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
+from s4mi.recipes.outdated_runs import is_outdated
+from s4mi.recipes.searched_folders import folders_above, outermost, run_folders
 from s4mi.records import (
     CONFIG_NAME,
     MAP_NAME,
@@ -62,8 +64,8 @@ class Erasure:
         pictures: reports and sheets that may show images of the patient, and pre-annotations of them.
         lists: lists of `s4mi suggest` with images of the patient.
         done: whether it has been removed.
-        outdated: finished runs on the data set, whether they have seen the patient or not: a study whose data set
-            changes trains its runs again.
+        outdated: finished runs on the data set, or from pre-training on it, whether they have seen the patient or not:
+            a study whose data set changes trains its runs again. Runs on other data sets with copies do not count.
     """
 
     plan: ErasurePlan
@@ -82,7 +84,7 @@ def erase_patient(
 
     Args:
         dataset: data set folder. patient: value of the column group.
-        runs: folders that hold runs of this data set, at any depth.
+        runs: folders that hold runs of this data set, at any depth; those of an erasure that was killed are added.
         cache: folder of the caches.
         confirmed: remove; else nothing is changed.
 
@@ -100,11 +102,11 @@ def erase_patient(
         found = _found(plan, runs, cache, title, dataset)
         plan = found.plan
         places = _caches(plan, cache)
-        begin_erasure(dataset, plan)
+        begin_erasure(dataset, _with_real_folders(plan))
         erase_from_dataset(dataset, plan)
         for place in places:
             erase_from_cache(dataset, place, plan)
-        for run in _run_folders(runs):
+        for run in run_folders(plan.roots):
             _erase_from_run(run, plan, title)
         for table in found.lists:
             erase_suggestions(table, plan.patient, plan.ids)
@@ -115,14 +117,17 @@ def erase_patient(
 
 
 def _found(plan: ErasurePlan, runs: Sequence[Path], cache: Path, title: str, dataset: Path) -> Erasure:
-    known = dict(plan.runs)
-    seen = {run: parts for run in _run_folders(runs) if (parts := _parts_of(run, plan, title))} | known
-    plan = plan.model_copy(update={"runs": tuple(seen.items())})
-    folders = dict.fromkeys(folder for run in seen for folder in _above(run, runs))
+    roots = outermost([*runs, *(root for root in plan.roots if root.is_dir())])
+    searched = list(run_folders(roots))
+    names = {run.resolve(): run for run in searched}
+    known = {names.get(run.resolve(), run): parts for run, parts in plan.runs}
+    seen = {run: parts for run in searched if (parts := _parts_of(run, plan, title))} | known
+    plan = plan.model_copy(update={"runs": tuple(seen.items()), "roots": tuple(roots)})
+    folders = dict.fromkeys(folder for run in seen for folder in folders_above(run, roots))
     pages = [path for folder in folders for path in folder.glob("*.htm*") if _is_report(path)]
     sheets = [path for folder in folders for path in folder.glob(f"{SHEETS}/*-*") if path.suffix in (".jpg", ".png")]
     lists = sorted(
-        {path for root in runs for path in root.rglob("*.csv") if names_patient(path, plan.patient, plan.ids)}
+        {path for root in roots for path in root.rglob("*.csv") if names_patient(path, plan.patient, plan.ids)}
     )
     drafts = [path for table in lists for path in table.parent.glob(f"{escape(table.stem)}.*.json")]
     places = _caches(plan, cache)
@@ -130,21 +135,14 @@ def _found(plan: ErasurePlan, runs: Sequence[Path], cache: Path, title: str, dat
     decoded = tuple(location for place in places for location in caches_with(place, plan))
     return Erasure(
         plan, decoded, features, tuple(sorted({*pages, *sheets, *drafts})), done=False, lists=tuple(lists),
-        outdated=tuple(run for run in _run_folders(runs) if _is_outdated(run, seen.get(run, ()), dataset)),
+        outdated=tuple(run for run in searched if SUPERSEDED not in run.parts and is_outdated(run, dataset)),
     )  # fmt: skip
 
 
-def _is_outdated(run: Path, parts: Sequence[str], dataset: Path) -> bool:
-    """Whether a run is finished, in place, and on the data set or from images of the patient."""
-    if SUPERSEDED in run.parts or not (run / RECORD_NAME).is_file():
-        return False
-    if {*parts} - {EXTERNAL}:
-        return True
-    try:
-        settings = load_yaml((run / CONFIG_NAME).read_text(encoding="utf-8"))
-        return Path(settings["data"]["path"]).resolve() == dataset.resolve()
-    except (OSError, ValueError, KeyError, TypeError):  # the run is damaged
-        return False
+def _with_real_folders(plan: ErasurePlan) -> ErasurePlan:
+    """The plan with folders that hold from anywhere, and by another path to them."""
+    runs = tuple((run.resolve(), parts) for run, parts in plan.runs)
+    return plan.model_copy(update={"runs": runs, "roots": tuple(root.resolve() for root in plan.roots)})
 
 
 def _caches(plan: ErasurePlan, cache: Path) -> list[Path]:
@@ -168,19 +166,6 @@ def _is_report(path: Path) -> bool:
             return MARK in file.read(4096)
     except OSError:
         return False
-
-
-def _run_folders(roots: Sequence[Path]) -> Iterator[Path]:
-    for root in roots:
-        yield from sorted(path.parent for path in root.rglob(CONFIG_NAME))
-
-
-def _above(run: Path, roots: Sequence[Path]) -> Iterator[Path]:
-    """Yield the folder of a run and those above it, up to the one that was passed."""
-    for root in roots:
-        if run == root or run.is_relative_to(root):
-            yield run
-            yield from (parent for parent in run.parents if parent == root or parent.is_relative_to(root))
 
 
 def _parts_of(run: Path, plan: ErasurePlan, title: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 model.onnx      ONNX, for ONNX Runtime and other runtimes
 model.pt2       torch.export archive, for torch without the training code
-MODEL_CARD.md   written beside the file; other.MODEL_CARD.md if it is the card of another file
+MODEL_CARD.md   written beside the file; other.MODEL_CARD.md if it is the card of another file (`card_place.py`)
 """
 
 import os
@@ -19,9 +19,10 @@ from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Segment
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import DatasetSpec, load_spec
 from s4mi.errors import S4miError, require_extra
+from s4mi.inference.export.card_place import card_of, check_card
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import WRITERS
-from s4mi.inference.export.model_card import card_of, check_card, write_model_card
+from s4mi.inference.export.model_card import write_model_card
 from s4mi.inference.export.verify import Verification, verification_inputs, verify_export
 from s4mi.inference.load import ensure_calibrated, load_exported, select_runs
 from s4mi.inference.model_metadata import ONNX, ImageInput, ModelMetadata, SourceRun, check_ending
@@ -94,12 +95,12 @@ def export_run(source: Path, out: Path, *, task: TaskKind | None = None, overwri
     chosen = select_runs(source, task=task)
     run = chosen.runs[0]
     record = read_record(run)
-    card = card_of(out)
-    check_card(card, record, overwrite=overwrite)
     ensure_calibrated(run)
     trained = _load(run, record)
     inputs = verification_inputs(trained.run, trained.spec, trained.config.data.preprocessing)
     metadata = _metadata(trained)
+    card = card_of(out, metadata)
+    check_card(card, out, metadata, record, overwrite=overwrite)
     expected = _predict(trained, inputs.pixels, temperature=metadata.temperature)
     with replacing(out) as draft:
         WRITERS[out.suffix.lower()](_deployable(trained, metadata), metadata, draft)

@@ -19,6 +19,8 @@ METRICS_NAME = "metrics.jsonl"
 SPLIT_NAME = "split.json"
 STUDY_NAME = "study.json"
 """File in the folder of a study that lists its planned runs."""
+STUDY_RUN_NAME = "study_run.json"
+"""File in the folder of a run that its study has trained."""
 SUPERSEDED = "superseded"
 """Subfolder of a study with runs whose settings have changed since; they are not counted."""
 

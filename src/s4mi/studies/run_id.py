@@ -18,12 +18,10 @@ from s4mi.data.manifest import Manifest
 from s4mi.data.row import Row
 from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
-from s4mi.records import write_text_atomically
+from s4mi.records import STUDY_RUN_NAME, write_text_atomically
 from s4mi.records.checkpoint_files import PRETRAINING
 from s4mi.records.scores import Frozen
 from s4mi.training.run_dir import RunDir
-
-METADATA_NAME = "study_run.json"
 
 DataHashes = dict[tuple[object, ...], str | None]
 
@@ -88,7 +86,7 @@ def stored_identity(run: Path) -> RunIdentity:
 
         pretrained = read_start(run)
         return RunIdentity(_hash([config.hash, pretrained.config_hash]), metadata.data)
-    start = None if metadata.start is None else make_run_config(metadata.start, origin=str(run / METADATA_NAME))
+    start = None if metadata.start is None else make_run_config(metadata.start, origin=str(run / STUDY_RUN_NAME))
     if metadata.data is not None:
         return RunIdentity(_settings_hash(config, start), metadata.data)
     return _identity(config, start, {})
@@ -97,15 +95,15 @@ def stored_identity(run: Path) -> RunIdentity:
 def read_metadata(run: Path) -> RunMetadata:
     """Read the metadata in the folder of a run; empty if there are none or they cannot be read."""
     try:
-        return RunMetadata.model_validate_json((run / METADATA_NAME).read_text(encoding="utf-8"))
+        return RunMetadata.model_validate_json((run / STUDY_RUN_NAME).read_text(encoding="utf-8"))
     except (OSError, ValidationError, UnicodeDecodeError):
         return RunMetadata()
 
 
 def write_metadata(run: Path, metadata: RunMetadata) -> None:
     """Write the metadata into the folder of a run, unless they are unchanged."""
-    if metadata != read_metadata(run) or not (run / METADATA_NAME).exists():
-        write_text_atomically(run / METADATA_NAME, metadata.model_dump_json(indent=1) + "\n")
+    if metadata != read_metadata(run) or not (run / STUDY_RUN_NAME).exists():
+        write_text_atomically(run / STUDY_RUN_NAME, metadata.model_dump_json(indent=1) + "\n")
 
 
 def metadata_of(pretraining: RunConfig | None, identity: RunIdentity, *, seconds: float) -> RunMetadata:

@@ -22,6 +22,7 @@ from s4mi.records import (
     FAILURE_NAME,
     LOG_NAME,
     STUDY_NAME,
+    STUDY_RUN_NAME,
     Failure,
     PretrainingRecord,
     RunRecord,
@@ -31,14 +32,14 @@ from s4mi.records import (
     write_text_atomically,
 )
 from s4mi.records.plain import load_json
-from s4mi.studies.run_id import METADATA_NAME, RunIdentity, RunMetadata, write_metadata
+from s4mi.studies.run_id import RunIdentity, RunMetadata, write_metadata
 from s4mi.training.external_state import pending_tests
 from s4mi.training.installed import now
 from s4mi.training.run_dir import RunDir
 
 MIN_FREE = 1 << 20
 """Free bytes below which a disk counts as full."""
-_WRITTEN_BEFORE_TRAINING = {LOG_NAME, FAILURE_NAME, CONFIG_NAME, METADATA_NAME}
+_WRITTEN_BEFORE_TRAINING = {LOG_NAME, FAILURE_NAME, CONFIG_NAME, STUDY_RUN_NAME}
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from s4mi.config import PlannedRun
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
-from s4mi.records import CONFIG_NAME, SUPERSEDED
-from s4mi.studies.run_id import METADATA_NAME, RunIdentity, stored_identity
+from s4mi.records import CONFIG_NAME, STUDY_RUN_NAME, SUPERSEDED
+from s4mi.studies.run_id import RunIdentity, stored_identity
 from s4mi.studies.run_state import has_training_files
 from s4mi.training.run_dir import RunDir
 
@@ -123,7 +123,7 @@ def _check_target(planned: PlannedRun, out: Path, wanted: RunIdentity) -> RunLoc
 
 def _other_runs(out: Path, in_place: set[Path]) -> Iterator[tuple[Path, RunIdentity]]:
     """All other runs below `out`, the most recently set aside first."""
-    folders = {path.parent for path in out.rglob(METADATA_NAME)} - in_place
+    folders = {path.parent for path in out.rglob(STUDY_RUN_NAME)} - in_place
     for folder in sorted(folders, key=lambda path: (-path.stat().st_mtime, path)):
         if has_training_files(folder):
             try:

@@ -9,50 +9,18 @@ import yaml
 from s4mi.config.layers import leaves
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
+from s4mi.inference.export.card_place import same_in_other_format, take_off_others
 from s4mi.inference.export.verify import Verification
-from s4mi.inference.load import load_exported
-from s4mi.inference.model_metadata import ENDINGS, IMAGES, LOGITS, ONNX, PROBABILITIES, ModelMetadata
+from s4mi.inference.model_metadata import IMAGES, LOGITS, ONNX, PROBABILITIES, ModelMetadata
 from s4mi.records import ImageScores, Predictions, RunRecord, write_text_atomically
 from s4mi.reporting.results.per_image import read_image_scores
 from s4mi.reporting.results.test_predictions import read_predictions
 from s4mi.reporting.writers.markdown import code_span, markdown_text, one_line
-from s4mi.reporting.writers.model_card import CARD_MARK, CardSource, ModelFile, card_mark, card_text
+from s4mi.reporting.writers.model_card import CardSource, ModelFile, card_text
 from s4mi.training.run_dir import RunDir
 
-CARD_NAME = "MODEL_CARD.md"
 HIDDEN = ("data.path", "data.cache", "split.file", "hardware", "health", "method.pretrained")
 """Settings that name a path on a machine, or do not affect the model."""
-
-
-def card_of(file: Path) -> Path:
-    """Return the card of an exported file: `MODEL_CARD.md`, or `<name>.MODEL_CARD.md` where that is of another file.
-
-    A file of the same name in the other format has the same card, which lists both.
-    """
-    shared = file.parent / CARD_NAME
-    own = file.with_name(f"{file.stem}.{CARD_NAME}")
-    if own.exists() or (shared.exists() and not _lists(shared, file)):
-        return own
-    return shared
-
-
-def _lists(card: Path, file: Path) -> bool:
-    """Whether it is a card, and one that lists this file, in one of the formats."""
-    first, *lines = card.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
-    names = tuple(f"| {code_span(file.with_suffix(ending).name)} |" for ending in (file.suffix, *ENDINGS))
-    return first.startswith(CARD_MARK) and any(line.startswith(names) for line in lines)
-
-
-def check_card(card: Path, record: RunRecord, *, overwrite: bool) -> None:
-    """Raise `S4miError` if the card of another model of the same name would be overwritten."""
-    if overwrite or not card.exists():
-        return
-    first = card.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
-    if first != card_mark(record):
-        raise S4miError(
-            f"{card}: already exists and is not the card of this run; choose another name, or replace it with "
-            "--overwrite"
-        )
 
 
 def write_model_card(
@@ -87,6 +55,7 @@ def write_model_card(
         licence=spec.licence,
     )
     write_text_atomically(card, card_text(source))
+    take_off_others(card, [file.with_name(listed.name) for listed in source.files])
 
 
 def _test_results(run: Path) -> tuple[tuple[ImageScores, ...], Predictions | None]:
@@ -100,20 +69,10 @@ def _test_results(run: Path) -> tuple[tuple[ImageScores, ...], Predictions | Non
 def _files(file: Path, metadata: ModelMetadata, verification: Verification) -> list[ModelFile]:
     """The model, and the same model in the other format if it was exported to the same folder under the same name."""
     checked = f"probabilities agree to {max(verification.difference, 1e-7):.0e} on {verification.origin}"
-    others = [other for other in (file.with_suffix(ending) for ending in ENDINGS) if other != file]
-    files = [
-        (file, checked),
-        *((other, "likewise, when it was exported") for other in others if _is_same_model(other, metadata)),
-    ]
+    files, other = [(file, checked)], same_in_other_format(file, metadata)
+    if other is not None:
+        files.append((other, "likewise, when it was exported"))
     return [ModelFile(path.name, path.stat().st_size / 1e6, text, _example(path, metadata)) for path, text in files]
-
-
-def _is_same_model(file: Path, metadata: ModelMetadata) -> bool:
-    """Whether the file is an export of the same run."""
-    try:
-        return file.exists() and load_exported(file).metadata == metadata
-    except S4miError:
-        return False
 
 
 def _settings(run: Path) -> dict[str, str]:
