@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from s4mi.config import PlannedRun, RunConfig, make_run_config
+from s4mi.contract import PretrainedConfig
 from s4mi.data.manifest import Manifest
 from s4mi.data.row import Row
 from s4mi.data.versions import load_version
@@ -63,14 +64,27 @@ class RunMetadata(Frozen):
 
 
 def run_identities(plan: Sequence[PlannedRun]) -> dict[str, RunIdentity]:
-    """Return the identity of each planned run by name; each data set is read once."""
+    """Return the identity of each planned run by name; each data set is read once.
+
+    Raises:
+        S4miError: a run starts from a pre-training run outside the study, and that cannot be read.
+    """
     data_hashes: DataHashes = {}
-    by_name = {planned.name: planned for planned in plan}
-    identities = {}
-    for planned in plan:
-        pretraining = None if planned.needs is None else by_name[planned.needs].config
-        identities[planned.name] = _identity(planned.config, pretraining, data_hashes)
-    return identities
+    return {planned.name: _identity(planned.config, start_of(planned, plan), data_hashes) for planned in plan}
+
+
+def start_of(planned: PlannedRun, plan: Sequence[PlannedRun]) -> RunConfig | None:
+    """Return the settings of the pre-training that a run starts from, in its study or in a folder of its own; or None.
+
+    Raises:
+        S4miError: that folder holds no run.
+    """
+    if planned.needs is not None:
+        return next(other.config for other in plan if other.name == planned.needs)
+    method = planned.config.method
+    if not isinstance(method, PretrainedConfig) or method.pretrained is None:
+        return None
+    return RunDir(method.pretrained).config()
 
 
 def stored_identity(run: Path) -> RunIdentity:
