@@ -165,3 +165,49 @@ def test_caches_forget_the_names_of_files_that_have_changed_since(tmp_path: Path
         in (tmp_path / "cache" / DATABASE_NAME).read_bytes()
     )
     assert placed(other, plan.files) == [folder / name for name in plan.files]
+
+
+@pytest.mark.parametrize("version", ["manifest.csv", "manifest-v1.csv"])
+def test_a_row_of_the_patient_with_an_error_ends_the_erasure_before_it_begins(tmp_path: Path, version: str) -> None:
+    folder = tmp_path / "x"
+    write_synthetic("lesions", folder, count=9, size=32, seed=3)
+    if version != "manifest.csv":
+        (folder / version).write_bytes((folder / "manifest.csv").read_bytes())
+        (folder / "dataset-v1.yaml").write_bytes((folder / "dataset.yaml").read_bytes())
+        spec = (folder / "dataset.yaml").read_text()
+        (folder / "dataset.yaml").write_text(
+            spec.replace("version: 1", "version: 2") if "version:" in spec else f"{spec}version: 2\n"
+        )
+    lines = (folder / version).read_text().splitlines()
+    number = next(n for n, line in enumerate(lines) if PATIENT in line)
+    cells = lines[number].split(",")
+    cells[2] = "masks/gone.png"
+    lines[number] = ",".join(cells)
+    (folder / version).write_text("\n".join(lines) + "\n")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(S4miError, match=f"{version}:{number + 1}: a row of the patient .*gone.png"):
+        erase_patient(folder, PATIENT, cache=tmp_path / "cache", confirmed=True)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_errors_in_rows_of_others_do_not_hinder_it(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    write_synthetic("lesions", folder, count=9, size=32, seed=3)
+    other = next(row for row in load_manifest(folder).rows if row.group != PATIENT)
+    assert other.mask is not None
+    other.mask.unlink()
+    assert erase_patient(folder, PATIENT, cache=tmp_path / "cache", confirmed=True).done
+    assert PATIENT not in (folder / "manifest.csv").read_text()
+    assert other.id in (folder / "manifest.csv").read_text()
+
+
+def test_rows_are_gone_from_the_table_that_a_link_leads_to(tmp_path: Path) -> None:
+    folder, table = tmp_path / "x", tmp_path / "tables" / "mine.csv"
+    write_synthetic("lesions", folder, count=9, size=32, seed=3)
+    table.parent.mkdir()
+    (folder / "manifest.csv").rename(table)
+    (folder / "manifest.csv").symlink_to(table)
+    assert PATIENT in table.read_text()
+    assert erase_patient(folder, PATIENT, cache=tmp_path / "cache", confirmed=True).done
+    assert PATIENT not in table.read_text()
+    assert (folder / "manifest.csv").is_symlink()

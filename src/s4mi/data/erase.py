@@ -8,7 +8,7 @@ import csv
 import io
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from s4mi.data.manifest import read_manifest
 from s4mi.data.masks import foreground_share, read_mask
 from s4mi.data.patient_files import divide_files, placed, remove_files
 from s4mi.data.row import MANIFEST_NAME, Row
-from s4mi.data.spec import SPEC_NAME, DatasetSpec, read_spec, write_spec
+from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, read_spec, write_spec
 from s4mi.data.versions import manifest_name, newest_version, spec_name
 from s4mi.errors import S4miError, nearest
 from s4mi.records import write_text_atomically
@@ -76,7 +76,8 @@ def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
     """Find the rows and files of a patient in all versions of a data set, or read the plan of a killed erasure.
 
     Raises:
-        S4miError: no row has this patient, or a version of the data set cannot be read.
+        S4miError: no row has this patient, one of the patient's rows has an error, so that its files are not known, or
+            a version of the data set cannot be read.
     """
     pending = read_plan(folder)
     if pending is not None and pending.patient == patient:
@@ -94,6 +95,7 @@ def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
         manifest, findings = read_manifest(folder, file=manifest_file, spec_file=spec_file)
         if manifest is None:
             raise S4miError(f"{folder / findings[0].location}: {findings[0].message}")
+        _refuse_rows_with_errors(folder / manifest_file, patient, findings)
         groups.update(row.group for row in manifest.rows if row.group)
         known_ids.update(row.id for row in manifest.rows)
         before = read_erased(folder, manifest.spec, version)
@@ -118,6 +120,24 @@ def plan_erasure(folder: Path, patient: str, cache: Path) -> ErasurePlan:
         names=tuple(map(str, paths)),
         places=erased_table(erased, ids, known_ids),
     )
+
+
+def _refuse_rows_with_errors(table: Path, patient: str, findings: Sequence[Finding]) -> None:
+    """Raise S4miError if a row of the patient has an error: it would stay, as rows with errors are read by nobody."""
+    errors = {line: finding for finding in findings if finding.severity == "error" for line in finding.rows}
+    if not errors:
+        return
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        header = [cell.strip() for cell in next(reader, [])]
+        column = header.index("group") if "group" in header else len(header)
+        for row in reader:
+            finding = errors.get(reader.line_num)
+            if finding is not None and len(row) > column and row[column].strip() == patient:
+                raise S4miError(
+                    f"{table}:{reader.line_num}: a row of the patient {patient!r} has an error, so that its files "
+                    f"cannot be found: {finding.message}"
+                )
 
 
 def read_plan(folder: Path) -> ErasurePlan | None:
@@ -167,7 +187,7 @@ def erase_from_dataset(folder: Path, plan: ErasurePlan) -> None:
 
 def erase_rows(table: Path, ids: Iterable[str]) -> bool:
     """Remove the rows of a CSV file with one of these in the column id, else in the first; return if there were any."""
-    gone = set(ids)
+    gone, table = set(ids), table.resolve()  # where it is a link, the rows are in its target
     try:
         rows = list(csv.reader(io.StringIO(table.read_text(encoding="utf-8-sig"), newline="")))
     except (FileNotFoundError, UnicodeDecodeError, csv.Error):
