@@ -11,7 +11,7 @@ from s4mi.data.loading.file_hashes import FileHashes
 from s4mi.data.manifest import load_manifest
 from s4mi.recipes import erase
 from s4mi.recipes.erase import MARK, erase_patient
-from s4mi.recipes.searched_folders import outermost
+from s4mi.training.searched_folders import outermost
 
 PATIENT = "patient_0003"
 RUNS = ("out/scratch/seed0", "out/scratch/seed1", "out/tuned/seed0")

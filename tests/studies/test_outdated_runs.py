@@ -12,10 +12,10 @@ from conftest import Command
 from s4mi.config import PlannedRun, make_study, plan_study, save_run_config
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.recipes.erase import erase_patient
-from s4mi.recipes.outdated_runs import is_outdated
 from s4mi.studies.run_id import metadata_of, run_identities, write_metadata
 from s4mi.studies.run_store import is_finished, run_locations
 from s4mi.training.data_state import DIGITS, DataState, _hash, write_data_state
+from s4mi.training.outdated_runs import is_outdated
 
 PATIENT = "patient_0003"
 TUNED: dict[str, Any] = {"name": "finetune", "backbone": "tiny_resnet", "weights": "none"}

@@ -25,8 +25,6 @@ from s4mi.data.erase import (
 )
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
-from s4mi.recipes.outdated_runs import is_outdated
-from s4mi.recipes.searched_folders import folders_above, outermost, run_folders
 from s4mi.records import (
     CONFIG_NAME,
     MAP_NAME,
@@ -42,7 +40,9 @@ from s4mi.records.atomic import write_bytes_atomically
 from s4mi.records.lock import file_lock
 from s4mi.records.plain import load_json, load_yaml
 from s4mi.training.data_state import DATA_NAME, DIGITS
+from s4mi.training.outdated_runs import is_outdated
 from s4mi.training.pretrained_start import SEEN
+from s4mi.training.searched_folders import folders_above, outermost, run_folders
 from s4mi.visualisation.render import FOLDER as SHEETS
 
 PARTS = ("train", "val", "test")
