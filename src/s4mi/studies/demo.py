@@ -51,7 +51,7 @@ def demo_notes(effort: float = 1.0) -> tuple[str, ...]:
     )
     return (
         *(slow if effort < 1 else ()),
-        "Networks are tiny and images are 64 pixels wide, so that everything finishes within three minutes on two "
+        "Networks are tiny and images are 64 pixels wide, so that everything takes about three minutes on two "
         "cores; the numbers show how to read a report, not how well the techniques work.",
         f"All networks start from random weights. Each classification run trains for {16 * _epochs(10, effort)} steps "
         "of 16 images, whatever the number of labels, and each segmentation run with masks for "
