@@ -4,8 +4,10 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-from s4mi.reporting.figures.style import without_overlap
+from s4mi.reporting.figures.style import label_fractions, without_overlap
+from s4mi.reporting.results.label_names import LabelColumn
 
 
 @given(st.lists(st.tuples(st.floats(0, 300), st.floats(5, 40)), min_size=1, max_size=12))
@@ -33,3 +35,13 @@ def test_the_usual_eight_fractions_keep_what_fits() -> None:
         7,
     ]
     assert without_overlap([0, 10, 20, 30], [22, 22, 22, 22]) == [0, 3]
+
+
+def test_of_amounts_that_are_not_in_order_the_lowest_place_is_labelled() -> None:
+    figure = Figure(figsize=(4.4, 2.6))
+    axes = figure.add_subplot()
+    axes.plot([16, 20.5, 161], [0.8, 0.6, 0.9])
+    columns = [LabelColumn(0.0, 20, 21), LabelColumn(10.0, 16, 16), LabelColumn(100.0, 161, 161)]
+    label_fractions(axes, columns, [20.5, 16.0, 161.0], logarithmic=True)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["", "10 %", "100 %"]
+    assert sorted(text.get_text() for text in axes.texts) == ["16", "161"]

@@ -96,7 +96,8 @@ def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[
     per_point = axes.figure.dpi / 72
     places = [axes.transData.transform((tick, 0))[0] / per_point for tick in ticks]
     widths = [LETTER * max(len(column.short), len(column.labelled)) for column in columns]
-    written = without_overlap(places, widths)
+    rising = sorted(range(len(places)), key=places.__getitem__)  # 0 % may have read more labels than 10 %
+    written = [rising[n] for n in without_overlap([places[n] for n in rising], [widths[n] for n in rising])]
     axes.set_xticks(ticks, [column.short if n in written else "" for n, column in enumerate(columns)])
     offset: dict[str, Any] = {"xytext": (0, -26), "textcoords": "offset points", "annotation_clip": False}
     for n in written:  # an SVG centres one line at a time, not two
