@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packages: keras 3.15.1, torch 2.13.0, jax 0.10.2, numpy 2.4.6; Python 3.11, CPU.
+# Packages: keras 3.15.1, torch 2.15.0, jax 0.10.2, numpy 2.4.6; Python 3.11, CPU.
 #
 # Augmentation layers of Keras 3 take images and masks together, and a code runs on TensorFlow, JAX or PyTorch alike. On
 # PyTorch `RandomRotation` turns the mask by the same angle as the image and then puts it somewhere else: the affine
@@ -16,7 +16,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet keras==3.15.1 torch==2.13.0 jax==0.10.2 numpy==2.4.6
+"$work/venv/bin/python" -m pip install --quiet keras==3.15.1 torch==2.15.0 jax==0.10.2 numpy==2.4.6
 cat > "$work/rotate.py" <<'PYTHON'
 import keras
 import numpy as np

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packages: torchmetrics 1.9.0, torch 2.13.0, scikit-learn 1.9.1, scipy 1.17.1, numpy 2.4.6; Python 3.11, CPU.
+# Packages: torchmetrics 1.9.0, torch 2.15.0, scikit-learn 1.9.1, scipy 1.17.1, numpy 2.4.6; Python 3.11, CPU.
 #
 # The area under the ROC curve is a matter of ranks, so logits have the same as probabilities, and torchmetrics takes
 # both. It tells them apart by looking: if any value is outside 0 to 1 they are logits, and a sigmoid is applied. It
@@ -20,7 +20,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet torchmetrics==1.9.0 torch==2.13.0 scikit-learn==1.9.1 scipy==1.17.1 \
+"$work/venv/bin/python" -m pip install --quiet torchmetrics==1.9.0 torch==2.15.0 scikit-learn==1.9.1 scipy==1.17.1 \
     numpy==2.4.6
 cd "$work"
 "$work/venv/bin/python" - <<'PYTHON'

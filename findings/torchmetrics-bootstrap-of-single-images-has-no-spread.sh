@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packages: torchmetrics 1.9.0, torch 2.13.0, numpy 2.4.6; Python 3.11, CPU.
+# Packages: torchmetrics 1.9.0, torch 2.15.0, numpy 2.4.6; Python 3.11, CPU.
 #
 # A score without an interval says little of a small test set, and torchmetrics' BootStrapper gives any metric a
 # standard deviation and quantiles while it is fed by batch. Of its two ways of sampling "multinomial" is the bootstrap
@@ -17,7 +17,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet torchmetrics==1.9.0 torch==2.13.0 numpy==2.4.6
+"$work/venv/bin/python" -m pip install --quiet torchmetrics==1.9.0 torch==2.15.0 numpy==2.4.6
 cd "$work"
 "$work/venv/bin/python" - <<'PYTHON'
 import torch
