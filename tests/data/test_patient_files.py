@@ -190,6 +190,19 @@ def test_a_row_of_the_patient_with_an_error_ends_the_erasure_before_it_begins(tm
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_rows_that_a_quotation_mark_joins_are_not_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    write_synthetic("lesions", folder, count=9, size=32, seed=3)
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if PATIENT in line)
+    lines[first - 1] = lines[first - 1].replace(",", ',"', 1)
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    before = (folder / "manifest.csv").read_text()
+    with pytest.raises(S4miError, match=rf"manifest.csv:{first}: unclosed quotation mark"):
+        erase_patient(folder, PATIENT, cache=tmp_path / "cache", confirmed=True)
+    assert (folder / "manifest.csv").read_text() == before
+
+
 def test_errors_in_rows_of_others_do_not_hinder_it(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     write_synthetic("lesions", folder, count=9, size=32, seed=3)

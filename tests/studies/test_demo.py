@@ -69,7 +69,7 @@ def test_a_slow_machine_trains_fewer_epochs_and_never_fewer_techniques(tmp_path:
             assert other.config.epochs == round(one.config.epochs / 2)
             if one.config.optim.schedule == "cosine":
                 assert other.config.optim.cosine_epochs == other.config.epochs
-    # A run of every technique was measured to take 92 s of one core, of which 7 are the start.
+    # A run of every technique was measured to take 88 s of one core, of which 7 are the start.
     assert effort_for(2.0, seconds=290) == effort_for(0.5, seconds=290) == 1.0
     assert effort_for(0.3, seconds=280) == 0.5
     assert effort_for(0.1, seconds=280) == min(EFFORTS)

@@ -127,6 +127,8 @@ def _refuse_rows_with_errors(table: Path, patient: str, findings: Sequence[Findi
     errors = {line: finding for finding in findings if finding.severity == "error" for line in finding.rows}
     if not errors:
         return
+    if joined := next((finding for finding in findings if finding.code == "bad-csv"), None):  # of any patients
+        raise S4miError(f"{table}:{joined.line}: {joined.message}")
     with table.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
         header = [cell.strip() for cell in next(reader, [])]

@@ -19,7 +19,7 @@ from s4mi.contract import Classifier, FittedClassifier, FittedSegmenter, Segment
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.spec import DatasetSpec, load_spec
 from s4mi.errors import S4miError, require_extra
-from s4mi.inference.export.card_place import card_of, check_card
+from s4mi.inference.export.card_place import card_of, check_card, same_in_other_format
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import WRITERS
 from s4mi.inference.export.model_card import write_model_card
@@ -99,14 +99,15 @@ def export_run(source: Path, out: Path, *, task: TaskKind | None = None, overwri
     trained = _load(run, record)
     inputs = verification_inputs(trained.run, trained.spec, trained.config.data.preprocessing)
     metadata = _metadata(trained)
-    card = card_of(out, metadata)
-    check_card(card, out, metadata, record, overwrite=overwrite)
+    twin = same_in_other_format(out, metadata)
+    card = card_of(out, twin)
+    check_card(card, out, twin, record, overwrite=overwrite)
     expected = _predict(trained, inputs.pixels, temperature=metadata.temperature)
     with replacing(out) as draft:
         WRITERS[out.suffix.lower()](_deployable(trained, metadata), metadata, draft)
         check = verify_export(load_exported(draft), inputs, expected, name=out)
     others = _other_seeds(source, run, task)
-    write_model_card(card, out, run, record, metadata, check, others=others, why=chosen.why)
+    write_model_card(card, out, run, record, metadata, check, twin=twin, others=others, why=chosen.why)
     return ExportResult(out, card, out.stat().st_size / 1e6, check, chosen.why)
 
 

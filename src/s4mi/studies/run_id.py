@@ -70,21 +70,28 @@ def run_identities(plan: Sequence[PlannedRun]) -> dict[str, RunIdentity]:
         S4miError: a run starts from a pre-training run outside the study, and that cannot be read.
     """
     data_hashes: DataHashes = {}
-    return {planned.name: _identity(planned.config, start_of(planned, plan), data_hashes) for planned in plan}
+    starts = starts_of(plan)
+    return {planned.name: _identity(planned.config, starts.get(planned.name), data_hashes) for planned in plan}
 
 
-def start_of(planned: PlannedRun, plan: Sequence[PlannedRun]) -> RunConfig | None:
-    """Return the settings of the pre-training that a run starts from, in its study or in a folder of its own; or None.
+def starts_of(plan: Sequence[PlannedRun]) -> dict[str, RunConfig]:
+    """Return the settings of the pre-training that runs start from, by their names; each folder elsewhere is read once.
 
     Raises:
-        S4miError: that folder holds no run.
+        S4miError: a run starts from a folder outside the study that holds no run.
     """
-    if planned.needs is not None:
-        return next(other.config for other in plan if other.name == planned.needs)
-    method = planned.config.method
-    if not isinstance(method, PretrainedConfig) or method.pretrained is None:
-        return None
-    return RunDir(method.pretrained).config()
+    by_name = {planned.name: planned.config for planned in plan}
+    elsewhere: dict[Path, RunConfig] = {}
+    starts = {}
+    for planned in plan:
+        method = planned.config.method
+        if planned.needs is not None:
+            starts[planned.name] = by_name[planned.needs]
+        elif isinstance(method, PretrainedConfig) and (folder := method.pretrained) is not None:
+            if folder not in elsewhere:
+                elsewhere[folder] = RunDir(folder).config()
+            starts[planned.name] = elsewhere[folder]
+    return starts
 
 
 def stored_identity(run: Path) -> RunIdentity:

@@ -22,7 +22,7 @@ from s4mi.studies.events import (
     StudyStopping,
 )
 from s4mi.studies.queue import RunQueue
-from s4mi.studies.run_id import RunIdentity, RunMetadata, metadata_of, read_metadata, start_of, write_metadata
+from s4mi.studies.run_id import RunIdentity, RunMetadata, metadata_of, read_metadata, starts_of, write_metadata
 from s4mi.studies.run_state import claim_folder, clear_failure, disk_is_full, run_state, write_failure, write_study_file
 from s4mi.studies.run_store import arrange_runs, run_locations
 from s4mi.studies.scheduler import Scheduler
@@ -49,6 +49,7 @@ class StudyRunner:
     ) -> None:
         self._plan, self._out, self._on_event = tuple(plan), out, on_event
         self._identities, self._budget_seconds = identities, budget
+        self._starts = starts_of(self._plan)
         self._queue = RunQueue(self._plan)
         self._budget = Budget(None, {})
         self._epochs_done: dict[str, int] = {}
@@ -138,7 +139,7 @@ class StudyRunner:
         pool.submit(planned, Job(config, run))
 
     def _metadata(self, planned: PlannedRun, seconds: float) -> RunMetadata:
-        return metadata_of(start_of(planned, self._plan), self._identities[planned.name], seconds=seconds)
+        return metadata_of(self._starts.get(planned.name), self._identities[planned.name], seconds=seconds)
 
     def _handle_result(self, planned: PlannedRun, result: AttemptResult, scheduler: Scheduler) -> None:
         run = self._out / planned.name

@@ -164,7 +164,7 @@ def _cases(comparison: Comparison, runs: dict[RunKey, SheetRun], fraction: float
     if cases is None:
         return None
     is_segmentation = comparison.task == "segmentation"
-    amount = amount_in_words(comparison.asked(fraction), fraction)
+    amount = comparison.amount_in_words(fraction)
     source = f"{best.technique.label} with {amount}, seed {run.record.seed}"
     order = (
         "lowest and highest IoU of a test image, each with its ground truth and the prediction. Green: correct; "

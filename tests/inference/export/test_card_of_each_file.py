@@ -10,7 +10,7 @@ import pytest
 from conftest import TRANSFER
 from s4mi.config import RunConfig
 from s4mi.errors import S4miError
-from s4mi.inference.export.card_place import card_of, check_card
+from s4mi.inference.export.card_place import card_of, check_card, same_in_other_format
 from s4mi.inference.export.model_card import write_model_card
 from s4mi.inference.export.verify import Verification
 from s4mi.inference.load import load_exported
@@ -35,10 +35,13 @@ class Exported:
         """Do what an export does with files and cards, except for tracing the network again; return the card."""
         if file.exists() and not overwrite:
             raise S4miError("already exists")
-        card = card_of(file, self.metadata)
-        check_card(card, file, self.metadata, self.record, overwrite=overwrite)
+        twin = same_in_other_format(file, self.metadata)
+        card = card_of(file, twin)
+        check_card(card, file, twin, self.record, overwrite=overwrite)
         shutil.copyfile(self.run / f"model{file.suffix}", file)
-        write_model_card(card, file, self.run, self.record, self.metadata, Verification(0.0, "images", real=True))
+        write_model_card(
+            card, file, self.run, self.record, self.metadata, Verification(0.0, "images", real=True), twin=twin
+        )
         return card
 
 

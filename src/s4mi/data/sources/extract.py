@@ -121,14 +121,15 @@ def extract_images(
     results = {key: result for key in keys if (result := journal.get(key)) is not None}
     todo = [(batch, key) for batch, key in zip(batches, keys, strict=True) if not _is_done(batch, results.get(key))]
     work = partial(_write_batch, intensity=intensity, mask_rule=rule)
-    new = in_parallel(work, [batch for batch, _ in todo], thread_limit=1, batch_size=1)
+    new_results = in_parallel(work, [batch for batch, _ in todo], thread_limit=1, batch_size=1)
     written = sum(len(batch.targets) for batch in batches) - sum(len(batch.targets) for batch, _ in todo)
-    for (batch, key), result in zip(todo, new, strict=True):
+    for (batch, key), result in zip(todo, new_results, strict=True):
         journal.note(key, result)
         results[key] = result
         written += len(batch.targets)
         progress("extracting images", written, len(jobs))
-    codes, failed = set[MaskKey](), dict[Path, str]()
+    codes: set[MaskKey] = set()
+    failed: dict[Path, str] = {}
     for batch, key in zip(batches, keys, strict=True):
         codes.update(results[key]["codes"])
         failed.update({batch.targets[int(number)]: message for number, message in results[key]["failed"].items()})

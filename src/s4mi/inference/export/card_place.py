@@ -18,9 +18,9 @@ from s4mi.reporting.writers.model_card import card_mark
 CARD_NAME = "MODEL_CARD.md"
 
 
-def card_of(file: Path, metadata: ModelMetadata) -> Path:
-    """Return the card of the model in `file`, which need not exist yet."""
-    other, same = _in_other_format(file, metadata)
+def card_of(file: Path, twin: Path | None) -> Path:
+    """Return the card of the model in `file`, which need not exist yet; `twin`: see `same_in_other_format`."""
+    other, same = _in_other_format(file), twin is not None
     mine = (file.name, *((other.name,) if same or not other.exists() else ()))
     shared, own, single = _cards(file)
     usable = [card for card in (shared, own, single) if not _others_on(card, mine)]
@@ -34,10 +34,9 @@ def card_of(file: Path, metadata: ModelMetadata) -> Path:
     return single if shared.exists() else shared
 
 
-def check_card(card: Path, file: Path, metadata: ModelMetadata, record: RunRecord, *, overwrite: bool) -> None:
+def check_card(card: Path, file: Path, twin: Path | None, record: RunRecord, *, overwrite: bool) -> None:
     """Raise `S4miError` if the card of another model would be overwritten: of another file, or of one that is gone."""
-    same = same_in_other_format(file, metadata)
-    others = _others_on(card, (file.name, *(() if same is None else (same.name,))))
+    others = _others_on(card, (file.name, *(() if twin is None else (twin.name,))))
     if others:
         raise S4miError(f"{card}: is the card of {others[0]}; choose another name")
     if not overwrite and card.exists() and _text(card).partition("\n")[0] != card_mark(record):
@@ -48,8 +47,12 @@ def check_card(card: Path, file: Path, metadata: ModelMetadata, record: RunRecor
 
 
 def same_in_other_format(file: Path, metadata: ModelMetadata) -> Path | None:
-    """Return the file of the same name in the other format, if that is the same model."""
-    other, same = _in_other_format(file, metadata)
+    """Return the file of the same name in the other format, if that is the same model; it is loaded."""
+    other = _in_other_format(file)
+    try:
+        same = other.exists() and _model(load_exported(other).metadata) == _model(metadata)
+    except S4miError:  # of other software, or a package is missing
+        return None
     return other if same else None
 
 
@@ -66,13 +69,9 @@ def take_off_others(card: Path, files: Sequence[Path]) -> None:
                     former.unlink()
 
 
-def _in_other_format(file: Path, metadata: ModelMetadata) -> tuple[Path, bool]:
-    """The file of the same name in the other format, which need not exist, and whether it is the same model."""
-    other = next(other for other in map(file.with_suffix, ENDINGS) if other.suffix != file.suffix.lower())
-    try:
-        return other, other.exists() and _model(load_exported(other).metadata) == _model(metadata)
-    except S4miError:  # of other software, or a package is missing
-        return other, False
+def _in_other_format(file: Path) -> Path:
+    """The file of the same name in the other format, which need not exist."""
+    return next(other for other in map(file.with_suffix, ENDINGS) if other.suffix != file.suffix.lower())
 
 
 def _model(metadata: ModelMetadata) -> ModelMetadata:

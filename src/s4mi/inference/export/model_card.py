@@ -9,7 +9,7 @@ import yaml
 from s4mi.config.layers import leaves
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
-from s4mi.inference.export.card_place import same_in_other_format, take_off_others
+from s4mi.inference.export.card_place import take_off_others
 from s4mi.inference.export.verify import Verification
 from s4mi.inference.model_metadata import IMAGES, LOGITS, ONNX, PROBABILITIES, ModelMetadata
 from s4mi.records import ImageScores, Predictions, RunRecord, write_text_atomically
@@ -31,19 +31,21 @@ def write_model_card(
     metadata: ModelMetadata,
     verification: Verification,
     *,
+    twin: Path | None,
     others: tuple[RunRecord, ...] = (),
     why: str = "",
 ) -> None:
     """Write the card of the model in `file`, exported from the run in the folder `run`, atomically.
 
     Args:
+        twin: the same model in the other format, or None.
         others: records of the same technique with other seeds. why: how this run was selected.
     """
     spec = load_spec(run)
     images, predictions = _test_results(run)
     source = CardSource(
         record=record,
-        files=_files(file, metadata, verification),
+        files=_files(file, twin, metadata, verification),
         settings=_settings(run),
         inputs=_input_notes(metadata),
         calibration=metadata.calibration,
@@ -66,12 +68,12 @@ def _test_results(run: Path) -> tuple[tuple[ImageScores, ...], Predictions | Non
         return (), None
 
 
-def _files(file: Path, metadata: ModelMetadata, verification: Verification) -> list[ModelFile]:
+def _files(file: Path, twin: Path | None, metadata: ModelMetadata, verification: Verification) -> list[ModelFile]:
     """The model, and the same model in the other format if it was exported to the same folder under the same name."""
     checked = f"probabilities agree to {max(verification.difference, 1e-7):.0e} on {verification.origin}"
-    files, other = [(file, checked)], same_in_other_format(file, metadata)
-    if other is not None:
-        files.append((other, "likewise, when it was exported"))
+    files = [(file, checked)]
+    if twin is not None:
+        files.append((twin, "likewise, when it was exported"))
     return [ModelFile(path.name, path.stat().st_size / 1e6, text, _example(path, metadata)) for path, text in files]
 
 

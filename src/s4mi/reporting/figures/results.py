@@ -35,7 +35,7 @@ from s4mi.reporting.figures.style import (
 from s4mi.reporting.figures.svg import BLUE, INK, drawing, finish
 from s4mi.reporting.results.comparison import Comparison, Technique, interval_over, technique_of
 from s4mi.reporting.results.fit_costs import training_seconds
-from s4mi.reporting.results.label_names import LabelColumn, amount_in_words
+from s4mi.reporting.results.label_names import LabelColumn
 from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import Metric, class_value, metric_of, metrics_of, percent
 from s4mi.reporting.results.tables import MeanScore
@@ -118,8 +118,7 @@ def confusion(comparison: Comparison, technique: Technique, *, fraction: float) 
         axes.set_yticks(range(rows), [shortened(name) for name in classes])
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        amount = amount_in_words(comparison.asked(fraction), fraction)
-        cell = f"{technique.label} at {amount}, {plural(len(tests), 'seed')}"
+        cell = f"{technique.label} at {comparison.amount_in_words(fraction)}, {plural(len(tests), 'seed')}"
         title = f"Confusion matrix of {cell}: {comparison.title}"
         parts = [
             f"{name}: " + ", ".join(f"{outcome} {count}" for outcome, count in zip(outcomes, row, strict=True) if count)
@@ -160,11 +159,9 @@ def per_class_bars(comparison: Comparison, *, metric: Metric | None = None) -> s
         axes.set_ylim(len(classes) - 0.5, -0.5)
         axes.set_xlim(0, 1 if metric.bounded else None)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"{name} at {amount_in_words(comparison.asked(fraction), fraction)}")
+        axes.set_xlabel(f"{name} at {comparison.amount_in_words(fraction)}")
         legend_below(figure, axes)
-        title = (
-            f"{name} per class on test at {amount_in_words(comparison.asked(fraction), fraction)}: {comparison.title}"
-        )
+        title = f"{name} per class on test at {comparison.amount_in_words(fraction)}: {comparison.title}"
         return finish(figure, title=title, description="; ".join(parts) + ".")
 
 
@@ -189,7 +186,7 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
                     continue
                 point = (cost.mean / seconds, interval.mean)
                 axes.plot(*point, marker=look.marker, color=look.colour, markersize=4 + index)
-                named.append((comparison.asked(fraction) or percent(fraction), point))
+                named.append((comparison.short_amount(fraction), point))
                 points.append(point)
                 score = f"{interval.mean:.{metric.digits}f} after {point[0]:.3g} {unit}"
                 parts.append(f"{technique.label} at {comparison.amount_name(fraction)}: {score}")

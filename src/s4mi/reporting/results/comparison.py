@@ -8,9 +8,9 @@ from functools import cached_property
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval, mean_interval
 from s4mi.records import RunRecord, TaskKind
-from s4mi.reporting.results.label_names import amount_name, amount_of, asked_count
+from s4mi.reporting.results.label_names import amount_in_words, amount_name, amount_of, asked_count
 from s4mi.reporting.results.notes import shortened
-from s4mi.reporting.results.scores import TASK_NAMES, Metric, baseline_value, majority_value, score_of
+from s4mi.reporting.results.scores import TASK_NAMES, Metric, baseline_value, majority_value, percent, score_of
 from s4mi.reporting.results.technique_names import technique_name
 
 COUNTING = {False: ", labels counted the paper's way", True: ", validation labels counted"}
@@ -89,6 +89,14 @@ class Comparison:
     def amount_name(self, fraction: float) -> str:
         """Name of a label fraction: `10 %`, or `5 patients (12.3 %)`."""
         return amount_name(self.asked(fraction), fraction)
+
+    def short_amount(self, fraction: float) -> str:
+        """`10 %`, or `5 patients`."""
+        return self.asked(fraction) or percent(fraction)
+
+    def amount_in_words(self, fraction: float) -> str:
+        """`10 % of the labels`, or `5 patients (12.3 % of the labels)`."""
+        return amount_in_words(self.asked(fraction), fraction)
 
     def interval(self, technique: Technique, fraction: float, metric: Metric) -> Interval | None:
         """Mean test score over seeds, or None where no run of the cell has one."""
