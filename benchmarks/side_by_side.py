@@ -33,7 +33,7 @@ EPOCHS = 100
 SECOND = 1
 """The epoch that is timed, counted from 0: in the first, DINO's prototypes are frozen on both sides."""
 STEPS_PER_EPOCH = 1_000_000
-QUICK_ROUNDS = 3
+QUICK_ROUNDS = 2
 TOGETHER = 2
 """Training steps over which both sides must have the same loss, and whose memory is measured."""
 

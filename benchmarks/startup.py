@@ -112,6 +112,8 @@ def _starts(data: Path, folder: Path, packages: Sequence[str]) -> Sequence[Comma
     runs, page = folder / "runs", folder / "report.html"
     small = ("method.backbone=tiny_resnet", "data.image_size=32")
     _take(Command("a run to report", (*S4MI, "train", str(run), "-o", str(runs / "one"), *small)))
+    report_of = (*S4MI, "report", str(runs), "-o", str(page))
+    _take(Command("its pictures", report_of))
     study = (*S4MI, "study", "plan", "first-answer", f"data.path={few}")
     train = (*S4MI, "train")
     out = ("-o", str(folder / "refused"))
@@ -126,7 +128,7 @@ def _starts(data: Path, folder: Path, packages: Sequence[str]) -> Sequence[Comma
         Command("s4mi train, no such data set", (*train, str(run), "data.path=/none", *out), most=0.25, status=1),
         Command("s4mi methods", (*S4MI, "methods"), most=0.5),
         Command("s4mi study plan", study, most=0.5),
-        Command("s4mi report, pictures drawn before", (*S4MI, "report", str(runs), "-o", str(page)), most=1.0),
+        Command("s4mi report, pictures drawn before", report_of, most=1.0),
         *(Command(f"import {name}", (*python, f"import {name}")) for name in packages),
         Command("import s4mi.recipes.train", (*python, "import s4mi.recipes.train")),
         Command(BARE, (*python, BARE_STEP)),

@@ -74,7 +74,7 @@ def test_a_slow_machine_trains_fewer_epochs_and_never_fewer_techniques(tmp_path:
     assert effort_for(0.3, seconds=280) == 0.5
     assert effort_for(0.1, seconds=280) == min(EFFORTS)
     assert "50 % of the usual epochs" in demo_notes(0.5)[0]
-    assert "80 steps of 16 images" in " ".join(demo_notes(0.5))
+    assert "64 steps of 16 images" in " ".join(demo_notes(0.5))
     assert "slow" not in " ".join(demo_notes())
 
 

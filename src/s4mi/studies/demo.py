@@ -53,13 +53,13 @@ def demo_notes(effort: float = 1.0) -> tuple[str, ...]:
         *(slow if effort < 1 else ()),
         "Networks are tiny and images are 64 pixels wide, so that everything takes about three minutes on two "
         "cores; the numbers show how to read a report, not how well the techniques work.",
-        f"All networks start from random weights. Each classification run trains for {16 * _epochs(10, effort)} steps "
+        f"All networks start from random weights. Each classification run trains for {16 * _epochs(9, effort)} steps "
         "of 16 images, whatever the number of labels, and each segmentation run with masks for "
         f"{15 * _epochs(4, effort)} steps. Cross teaching's batches contain four unlabelled images, or one where all "
         "images are labelled.",
         f"PiCIE uses no training masks; it trains on all images for {_epochs(4, effort)} epochs, and validation masks "
         "assign classes to its clusters.",
-        f"DINO and CASS pre-train on all training images for {_epochs(16, effort)} epochs, without labels; CASS uses "
+        f"DINO and CASS pre-train on all training images for {_epochs(14, effort)} epochs, without labels; CASS uses "
         "its variance term, without which it collapses from random weights.",
     )
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from scipy.stats import ttest_1samp
 
 from s4mi.maths.stats import mean_interval
 from s4mi.reporting.results.scores import metric_of
@@ -57,6 +58,26 @@ def test_what_is_said_follows_the_interval(tmp_path: Path, shift: float, verdict
     page = (tmp_path / "simulation.md").read_text()
     assert "| clever | 0.550 (" in page if not shift else "| clever | " in page
     assert lines[0] in page
+
+
+def test_gains_of_several_strategies_are_corrected_together(tmp_path: Path) -> None:
+    slow = [
+        RoundScore("slow", one.seed, one.round, one.labels, one.score - 0.05 * one.round - 0.01 * one.seed)
+        for one in RESULTS
+        if one.strategy == "random"
+    ]
+    results = [*RESULTS, *slow]
+    curves = {curve.strategy: curve for curve in curves_of(results, reference="random")}
+    clever, behind = curves["clever"], curves["slow"]
+    of_slow = ttest_1samp([-0.075 - 0.01 * seed for seed in range(3)], 0).pvalue
+    of_clever = ttest_1samp([(0.1 + 0.1) / 2, (0.1 + 0.11) / 2, (0.09 + 0.1) / 2], 0).pvalue
+    assert of_clever < of_slow
+    assert clever.p == pytest.approx(2 * of_clever)
+    assert behind.p == pytest.approx(of_slow)
+    assert (clever.tests, curves["random"].p) == (2, None)
+    _, lines = write_simulation(results, metric_of("multiclass"), tmp_path, reference="random")
+    assert f"Holm-corrected p = {clever.p:.3f}: better" in lines[0]
+    assert f"Holm-corrected p = {behind.p:.3f}: worse" in lines[1]
 
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Learning curves of a simulated active-learning study: score of each strategy, and its gain over the reference."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from s4mi.maths.paired import holm, paired_seeds
 from s4mi.maths.stats import Interval, mean_interval
 
 NAME = "simulation"
@@ -28,6 +29,9 @@ class SimulationCurve:
     Attributes:
         differences: None for the reference itself, and without a common seed.
         gain: mean difference over all rounds after the start, one value per seed.
+        p: of Student's paired t-test of the gain, Holm-corrected for the number of strategies; None where there is no
+            test: fewer than 2 seeds, or no spread between them.
+        tests: strategies that are tested together.
     """
 
     strategy: str
@@ -35,6 +39,8 @@ class SimulationCurve:
     scores: tuple[Interval, ...]
     differences: tuple[Interval | None, ...]
     gain: Interval | None
+    p: float | None = None
+    tests: int = 0
 
 
 def curves_of(
@@ -50,7 +56,7 @@ def curves_of(
     score = {(one.strategy, one.round, one.seed): one.score for one in results}
     rounds = sorted({one.round for one in results})
     seeds = sorted({one.seed for one in results})
-    curves = []
+    curves: list[SimulationCurve] = []
     for strategy in strategies:
         finished = [number for number in rounds if any((strategy, number, seed) in score for seed in seeds)]
         labels = tuple(
@@ -71,6 +77,9 @@ def curves_of(
                 strategy, labels, tuple(mean_interval(one, limits=limits) for one in scores),
                 tuple(mean_interval(one, limits=apart) if one else None for one in differences),
                 mean_interval(gains, limits=apart) if gains else None,
+                paired_seeds(gains).p if gains else None,
             )
         )  # fmt: skip
-    return curves
+    tests = sum(curve.p is not None for curve in curves)
+    corrected = holm([curve.p for curve in curves])
+    return [replace(curve, p=p, tests=tests) for curve, p in zip(curves, corrected, strict=True)]

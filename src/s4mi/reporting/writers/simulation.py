@@ -20,6 +20,7 @@ from s4mi.reporting.figures.style import (
     one_axes,
 )
 from s4mi.reporting.figures.svg import drawing, finish, standalone
+from s4mi.reporting.results.paired_tests import ALPHA, probability
 from s4mi.reporting.results.scores import MISSING, Metric, spread
 from s4mi.reporting.results.simulation import RoundScore, SimulationCurve, curves_of
 from s4mi.reporting.results.table_model import Column, Table, table_row
@@ -36,7 +37,7 @@ def write_simulation(
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Write `simulation.csv`, `.svg`, `.png` and `.md` into `out`; return the files and their findings as sentences."""
     curves = curves_of(results, reference=reference, limits=metric.limits)
-    lines = tuple(_sentence(curve, metric, reference) for curve in curves if curve.strategy != reference)
+    lines = simulation_sentences(curves, metric, reference=reference)
     table, drawing_file, bitmap, page = (out / f"{NAME}.{ending}" for ending in ("csv", "svg", "png", "md"))
     write_text_atomically(table, _csv(results, metric))
     with drawing():
@@ -102,15 +103,35 @@ def _csv(results: Sequence[RoundScore], metric: Metric) -> str:
 def _markdown(
     curves: Sequence[SimulationCurve], metric: Metric, lines: Sequence[str], *, seeds: int, reference: str
 ) -> str:
+    caption = (
+        f"Mean over {plural(seeds, 'seed')} with its 95 % interval, which does not include the choice of test images. "
+        "All strategies share initial labels, number of labels per round and settings."
+    )
+    blocks = [
+        f"# Test {metric.label} by annotation round",
+        caption,
+        *([sentences_markdown(lines)] if lines else []),
+        *simulation_tables(curves, metric, reference=reference),
+        f"![{metric.label} by number of labels]({NAME}.svg)",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def simulation_sentences(curves: Sequence[SimulationCurve], metric: Metric, *, reference: str) -> tuple[str, ...]:
+    """What each strategy gains over the reference, with the test of it, in one sentence each."""
+    return tuple(_sentence(curve, metric, reference) for curve in curves if curve.strategy != reference)
+
+
+def sentences_markdown(lines: Sequence[str]) -> str:
+    """A list of sentences."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def simulation_tables(curves: Sequence[SimulationCurve], metric: Metric, *, reference: str) -> list[str]:
+    """Markdown of the scores by round, and of the differences to the reference, if any, below a line of their own."""
     title = f"Test {metric.label} by annotation round"
     scores = {curve.strategy: [_short(one, metric) for one in curve.scores] for curve in curves}
-    blocks = [
-        f"# {title}",
-        f"Mean over {plural(seeds, 'seed')} with its 95 % interval. All strategies share initial labels, number of "
-        "labels per round and settings.",
-        *(["\n".join(f"- {line}" for line in lines)] if lines else []),
-        table_markdown(_table(title, curves, scores)),
-    ]
+    blocks = [table_markdown(_table(title, curves, scores))]
     differences = {
         curve.strategy: [_short(one, metric, signed=True) for one in curve.differences]
         for curve in curves
@@ -119,7 +140,7 @@ def _markdown(
     if differences:
         name = f"Difference to {reference}, paired by seed"
         blocks += [f"{name}:", table_markdown(_table(name, curves, differences))]
-    return "\n\n".join([*blocks, f"![{metric.label} by number of labels]({NAME}.svg)"]) + "\n"
+    return blocks
 
 
 def _table(title: str, curves: Sequence[SimulationCurve], scores: Mapping[str, Sequence[str]]) -> Table:
@@ -136,10 +157,14 @@ def _sentence(curve: SimulationCurve, metric: Metric, reference: str) -> str:
     difference = _short(gain, metric, signed=True)
     if gain.low is None or gain.high is None:
         return f"{curve.strategy}: {difference} vs {reference}, mean over the rounds; one seed allows no test."
-    better = gain.low > 0 if metric.higher_is_better else gain.high < 0
-    worse = gain.high < 0 if metric.higher_is_better else gain.low > 0
-    verdict = "better" if better else "worse" if worse else "no significant difference"
-    return f"{curve.strategy}: {difference} vs {reference}, mean over the rounds, {plural(gain.n, 'seed')}: {verdict}."
+    better = "better" if (gain.mean > 0) == metric.higher_is_better else "worse"
+    verdict = better if curve.p is not None and curve.p < ALPHA else "no significant difference"
+    name = "Holm-corrected p" if curve.tests > 1 else "p"
+    shown = probability(curve.p)
+    p = "" if curve.p is None else f", {name} {shown}" if shown.startswith("<") else f", {name} = {shown}"
+    return (
+        f"{curve.strategy}: {difference} vs {reference}, mean over the rounds, {plural(gain.n, 'seed')}{p}: {verdict}."
+    )
 
 
 def _last_scores(curves: Sequence[SimulationCurve], metric: Metric) -> str:
