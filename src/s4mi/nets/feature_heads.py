@@ -16,6 +16,11 @@ LIMIT = 10.0
 TEMPERATURE = 0.07
 """Of the weights of neighbours, exp(cosine / temperature), as for the k-NN classifier of DINO (Caron et al. 2021)."""
 
+NEVER = -30.0
+"""How far the logit of a class without images is below the least of the others."""
+ALIKE = 4.0
+"""Size of the logit of a label that all images show, or none."""
+
 
 @final
 class JoinedFeatures(ResizableBuffers):
@@ -63,7 +68,10 @@ class LinearHead(ResizableBuffers):
 
 @final
 class ClassMeansHead(ResizableBuffers):
-    """z_k = s cos(x, m_k), m_k the mean of class k; for multi-label tasks s (cos(x, m_k⁺) - cos(x, m_k⁻))."""
+    """z_k = s cos(x, m_k), m_k the mean of class k; for multi-label tasks s (cos(x, m_k⁺) - cos(x, m_k⁻)).
+
+    A mean of zeros is that of no image. Such a class is never predicted; a label that all images show is, of all.
+    """
 
     means: Tensor
     others: Tensor
@@ -75,10 +83,11 @@ class ClassMeansHead(ResizableBuffers):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.normalize(x, dim=1)
-        cosines = x @ F.normalize(self.means, dim=1).T
-        if self.others.numel():
-            cosines = cosines - x @ F.normalize(self.others, dim=1).T
-        return self.gain * cosines
+        cosines, shown = x @ F.normalize(self.means, dim=1).T, (self.means != 0).any(dim=1)
+        if not self.others.numel():
+            return torch.where(shown, self.gain * cosines, NEVER - self.gain)
+        cosines, absent = cosines - x @ F.normalize(self.others, dim=1).T, (self.others != 0).any(dim=1)
+        return torch.where(shown & absent, self.gain * cosines, ALIKE * (shown.float() - absent.float()))
 
 
 @final

@@ -1,4 +1,7 @@
-"""Weights of classes and of views in the heads on frozen features: the oracles are scikit-learn and a naive vote."""
+"""Heads on frozen features: weights of classes and of views, and classes that no image shows, or all do.
+
+The oracles are scikit-learn and a naive vote.
+"""
 
 from typing import Any
 
@@ -13,6 +16,7 @@ from s4mi.nets.feature_heads import TEMPERATURE, NeighboursHead, neighbour_logit
 from s4mi.settings.head_names import HeadName
 
 NAN = float("nan")
+HEADS = ("logistic", "ridge", "knn", "prototype")
 
 
 def drawn(n: int = 60) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -39,7 +43,9 @@ def test_ridge_weighs_the_positives_of_each_class_by_the_weight_of_this_class() 
     assert not np.allclose(weight[:, 0], weight[:, 2])
     for k in range(3):
         oracle = Ridge(alpha=fit.chosen["strength"]).fit(x, 2 * y[:, k] - 1, sample_weight=weight[:, k])
-        np.testing.assert_allclose(np.asarray(head(torch.from_numpy(x).float()))[:, k] / 4, oracle.predict(x), atol=1e-5)
+        np.testing.assert_allclose(
+            np.asarray(head(torch.from_numpy(x).float()))[:, k] / 4, oracle.predict(x), atol=1e-5
+        )
 
 
 def test_of_two_classes_with_equal_weights_the_one_with_more_neighbours_is_predicted() -> None:
@@ -115,3 +121,21 @@ def test_heads_of_earlier_versions_count_who_does_not_vote_for_a_class_against_i
     both = torch.cat([plain, 1 - plain], dim=1)
     old, new = (neighbour_logits(cosines, votes, head.prior, k=5, multilabel=True) for votes in (plain, both))
     assert torch.allclose(old, new, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_label_that_no_image_shows_is_never_predicted_and_one_that_all_show_always(name: HeadName) -> None:
+    x, y = drawn()
+    y[:, 1], y[:, 2] = 0, 1
+    head, _, _ = fitted(name, x, y, classes=3)
+    seen = head(torch.randn(300, 6, generator=torch.Generator().manual_seed(0))).sigmoid() > 0.5
+    assert 0 < int(seen[:, 0].sum()) < 300
+    assert (int(seen[:, 1].sum()), int(seen[:, 2].sum())) == (0, 300)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_class_that_no_image_shows_is_never_predicted(name: HeadName) -> None:
+    x, y = drawn()
+    head, _, _ = fitted(name, x, 1 + y[:, 1].astype(np.int64), classes=4)
+    predicted = head(torch.randn(300, 6, generator=torch.Generator().manual_seed(0))).argmax(dim=1)
+    assert set(predicted.tolist()) == {1, 2}
