@@ -17,7 +17,7 @@ from torch import Tensor
 
 from s4mi.contract import Fit, WeightRule
 from s4mi.maths.blas_threads import one_blas_thread
-from s4mi.maths.folds import folds
+from s4mi.maths.folds import LEAVE_ONE_OUT, folds
 from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import class_weights, positive_weights
 from s4mi.maths.ridge import RidgePath
@@ -42,6 +42,7 @@ class Samples:
         x: (N, D). labels: (N,) class indices, or (N, K) 0/1, NaN where unknown. groups: (N,) patients.
         classes: number of classes K.
         weight: (N,), or (N, K) for multi-label tasks, 0 where the label is unknown.
+        views: number of samples of each image.
     """
 
     x: Tensor
@@ -49,6 +50,7 @@ class Samples:
     groups: NDArray[np.int64]
     classes: int
     weight: NDArray[np.float64]
+    views: int = 1
 
     @property
     def multilabel(self) -> bool:
@@ -95,7 +97,8 @@ def new_head(name: HeadName, *, multilabel: bool) -> Head:
 
 def fit_head(head: Head, name: HeadName, samples: Samples, generator: np.random.Generator) -> Fit:
     """Fit a head to the samples."""
-    held_out = folds(samples.labels, samples.groups, generator=generator)
+    few = LEAVE_ONE_OUT * samples.views
+    held_out = folds(samples.labels, samples.groups, generator=generator, leave_one_out=few)
     if name == "logistic":
         with one_blas_thread():
             return _logistic(head, samples, held_out)

@@ -31,7 +31,7 @@ def fitted(name: HeadName, x: NDArray[Any], labels: NDArray[Any], *, classes: in
     weight = weights_of_labels(labels, weights_of_classes(labels, classes, "inverse"))
     samples = Samples(
         torch.from_numpy(np.repeat(x, views, axis=0)).float(), np.repeat(labels, views, axis=0),
-        np.repeat(np.arange(len(x)), views), classes, np.repeat(weight, views, axis=0) / views,
+        np.repeat(np.arange(len(x)), views), classes, np.repeat(weight, views, axis=0) / views, views,
     )  # fmt: skip
     head = new_head(name, multilabel=labels.ndim == 2)
     return head, fit_head(head, name, samples, np.random.default_rng(0)), weight
@@ -101,6 +101,15 @@ def test_equal_views_of_the_labelled_images_change_no_vote(multilabel: bool) -> 
     p, q = activation(one(queries)), activation(eight(queries))
     assert (p - q).abs().max() < 0.15  # the prior counts as one vote of 6, or of 41
     assert float(q.max()) > 0.9
+
+
+@pytest.mark.parametrize("name", ["logistic", "ridge", "prototype"])
+def test_equal_views_of_few_images_change_no_choice(name: HeadName) -> None:
+    """Each of 15 images is held out by itself, in one view or in eight."""
+    x, y = drawn(15)
+    (_, one, _), (_, eight, _) = (fitted(name, x, y[:, :2], classes=2, views=views) for views in (1, 8))
+    assert one.chosen == eight.chosen
+    assert one.scores == pytest.approx(eight.scores, rel=1e-2)
 
 
 def test_a_neighbour_of_which_a_class_is_unknown_votes_with_the_prior() -> None:
