@@ -37,6 +37,17 @@ def test_uncertainty_decides_within_a_class() -> None:
     assert [pick.position for pick in in_turns(shares, count=2, cap=none(4), weights=weights)] == [3, 1]
 
 
+def test_a_class_that_no_remaining_image_shows_has_no_turn() -> None:
+    """Of masks, most shares are 0. What shows no class comes last, by weight and not by id."""
+    shares = np.zeros((8, 3))
+    shares[4:, 0], shares[7, 1] = [0.1, 0.2, 0.3, 0.4], 0.2
+    weights = np.linspace(0.1, 0.8, 8)
+    assert [pick.position for pick in in_turns(shares, count=8, cap=none(8))] == [7, 6, 5, 4, 0, 1, 2, 3]
+    picks = in_turns(shares, count=8, cap=none(8), weights=weights)
+    assert [pick.position for pick in picks] == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert [pick.worth for pick in picks[4:]] == [0] * 4
+
+
 def test_patients_are_limited_and_no_image_comes_twice() -> None:
     shares = np.random.default_rng(0).random((12, 3))
     groups = [f"p{n // 4}" for n in range(12)]

@@ -100,3 +100,20 @@ def test_draws_have_the_variance_of_seeds_and_patients_and_cells_share_patients(
     assert np.corrcoef(drawn.T)[0, 1] > 0.95
     alone = crossed_draws(cells, [{}, {}], rng=np.random.default_rng(7), draws=4000)
     assert alone[:, 0].std() < 0.2 * drawn[:, 0].std()
+
+
+def test_draws_do_not_depend_on_the_signs_of_eigenvectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processors and libraries choose them differently; the same records shall give the same intervals."""
+    rng = np.random.default_rng(0)
+    cells = [{seed: float(rng.normal()) for seed in range(4)} for _ in range(3)]
+    effect = rng.normal(size=(3, 12))
+    influences = [{seed: {f"p{g}": float(v) for g, v in enumerate(row)} for seed in range(4)} for row in effect]
+    one = crossed_draws(cells, influences, rng=np.random.default_rng(1), draws=50)
+    eigh = np.linalg.eigh
+
+    def flipped(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, vectors = eigh(matrix)
+        return values, vectors * np.array([-1.0, 1.0, -1.0])
+
+    monkeypatch.setattr(np.linalg, "eigh", flipped)
+    np.testing.assert_allclose(crossed_draws(cells, influences, rng=np.random.default_rng(1), draws=50), one, atol=1e-9)

@@ -84,6 +84,42 @@ def test_losses_on_folds_are_those_of_fits_without_the_fold_and_end_where_they_g
     assert losses == pytest.approx({strength: expected[strength] for strength in losses}, abs=1e-4)
 
 
+def test_a_class_of_one_group_alone_judges_no_strength() -> None:
+    """Three of six groups have a class of their own, which the fits to the others cannot know.
+
+    The strength is chosen by what they can know: without these rows, scored by hand, the weakest is the best.
+    """
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, 40))
+    groups = np.repeat(np.arange(6), 50)
+    labels = rng.integers(2, size=300)
+    for group in range(3):
+        labels[50 * group : 50 * group + 15] = 2 + group
+    features = torch.from_numpy(centres[labels] + rng.normal(size=(300, 40)))
+    targets = torch.nn.functional.one_hot(torch.from_numpy(labels), 5).double()
+    strengths = (1e-3, 1e-2, 0.1, 1.0)
+    losses = losses_on_folds(
+        SoftLogistic(features), targets, groups, strengths=strengths, folds=6, generator=np.random.default_rng(1)
+    )
+    for strength in strengths:
+        total = 0.0
+        for group in range(6):
+            seen, scored = torch.from_numpy(groups != group), torch.from_numpy((groups == group) & (labels < 2))
+            fit = SoftLogistic(features[seen]).fit(targets[seen], strength=strength)
+            total += float(fit.loss(features[scored], targets[scored])) * int(scored.sum())
+        assert losses[strength] == pytest.approx(total / int((labels < 2).sum()), abs=1e-3)
+    assert min(losses, key=lambda each: losses[each]) == 1e-3
+
+
+def test_folds_without_anything_to_score_choose_nothing() -> None:
+    features, targets = rows(2)
+    targets = targets * torch.tensor([[1.0, 0.0]]) * (torch.arange(200) < 100)[:, None]
+    targets += targets.flip(0).flip(1)  # each half has a class of its own
+    halves = np.arange(200) // 100
+    given = {"strengths": (0.1,), "folds": 2, "generator": np.random.default_rng(0)}
+    assert losses_on_folds(SoftLogistic(features), targets, halves, **given) == {}  # type: ignore[arg-type]
+
+
 def test_the_loss_is_the_weighted_mean_of_the_cross_entropy() -> None:
     fit = LinearSoftmax(torch.tensor([[0.0], [1.0]]), torch.tensor([0.0, -1.0]))
     features, targets = torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0, 1.0], [0.0, 2.0]])

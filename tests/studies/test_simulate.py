@@ -69,6 +69,21 @@ def test_the_table_contains_the_scores_of_the_records(simulated: Path) -> None:
         assert (simulated / f"simulation.{ending}").stat().st_size > 500
 
 
+def test_labels_that_a_run_is_chosen_with_are_in_the_table_if_they_count(
+    lesions: Path, quick: Quick, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, strategies=STRATEGIES[:1], rounds=1, start=20)
+    counted = quick(lesions, TRANSFER, epochs=1, labels={"count_validation": True})
+    simulate([PlannedRun("run", counted)], tmp_path / "out", options=options)
+    with (tmp_path / "out" / "simulation.csv").open(newline="") as file:
+        labels = [int(row["labels"]) for row in csv.DictReader(file)]
+    runs = tmp_path / "out" / "runs" / "seed0"
+    records = [read_record(runs / folder / "run-seed0") for folder in ("start", "random/round1")]
+    assert labels == [record.labels.n for record in records]
+    assert labels[0] > records[0].labels.train_labelled
+    assert labels[1] == labels[0] + options.count
+
+
 def test_finished_rounds_are_kept_and_strategies_can_be_added(simulated: Path, lesions: Path, quick: Quick) -> None:
     records = {path: path.stat().st_mtime_ns for path in simulated.rglob("record.json")}
     options = SimulationOptions(

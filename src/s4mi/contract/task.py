@@ -1,5 +1,6 @@
 """The task to learn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s4mi.records import TaskKind
@@ -20,6 +21,7 @@ class Task:
         known: of a multi-label task, number of labelled training images of which it is known whether they show each
             class; empty: all of them.
         train_rows: manifest rows of all training images, for methods that tell them apart; empty outside training.
+        patients: numbers of the patients of `train_rows`, for methods that make folds; empty if there are none.
     """
 
     kind: TaskKind
@@ -29,3 +31,11 @@ class Task:
     labelled: int
     train_rows: tuple[int, ...] = ()
     known: tuple[int, ...] = ()
+    patients: tuple[int, ...] = ()
+
+    def patients_of(self, rows: Sequence[int]) -> list[int]:
+        """Return the number of the patient of each manifest row; the row itself where no patients are known."""
+        if not self.patients:
+            return list(rows)
+        patient_of = dict(zip(self.train_rows, self.patients, strict=True))
+        return [patient_of[row] for row in rows]

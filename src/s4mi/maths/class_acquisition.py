@@ -7,6 +7,8 @@ foreground        two of three picks are drawn in proportion to the predicted fo
                                                   (foreground-aware random choice, nnActive, arXiv 2511.19183)
 """
 
+from collections import deque
+
 import numpy as np
 
 from s4mi.maths.acquisition import EPSILON, Floats, GroupLimit, Selection, by_weight
@@ -25,23 +27,29 @@ def noised(uncertainties: Floats, *, generator: np.random.Generator, beta: float
 def in_turns(shares: Floats, *, count: int, cap: GroupLimit, weights: Floats | None = None) -> list[Selection]:
     """Select for one class after the other, the rarest in the predictions first.
 
+    A class that is predicted in none of the remaining candidates has no turn. Candidates in which no class is predicted
+    come last, by weight.
+
     Args:
         shares: (N, K) probability or share of pixels of each class. weights: (N,) positive weights of the candidates.
     """
-    n, k = shares.shape
-    worth = shares if weights is None else shares * weights[:, None]
+    n = len(shares)
+    weights = np.ones(n) if weights is None else weights
+    worth = shares * weights[:, None]
     free = np.ones(n, dtype=bool)
-    order = np.argsort(shares.sum(axis=0), kind="stable").tolist()
+    turns = deque(np.argsort(shares.sum(axis=0), kind="stable").tolist())
     picks: list[Selection] = []
-    turn = 0
     while len(picks) < count and free.any():
-        of_class = worth[:, order[turn % k]]
+        of_class = worth[:, turns[0]] if turns else weights
         position = int(np.where(free, of_class, -np.inf).argmax())
+        if turns and of_class[position] <= 0:
+            turns.popleft()
+            continue
         free[position] = False
         if cap.allows(position):
             cap.take(position)
-            picks.append(Selection(position, float(of_class[position])))
-            turn += 1
+            picks.append(Selection(position, float(of_class[position]) if turns else 0.0))
+            turns.rotate(-1)
     return picks
 
 

@@ -38,8 +38,10 @@ def crossed_draws(
         [mine if is_known else {} for mine, is_known in zip(influences, known, strict=True)]
     )
     values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))  # the estimate may have small negative eigenvalues
-    drawn: Floats = means + rng.standard_normal((draws, len(cells))) @ root.T
+    # The symmetric root, as eigenvectors and their signs differ between processors, and so would the draws. The
+    # estimate may have small negative eigenvalues.
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    drawn: Floats = means + rng.standard_normal((draws, len(cells))) @ root
     return drawn
 
 

@@ -103,10 +103,11 @@ def losses_on_folds(
     folds: int,
     generator: np.random.Generator,
 ) -> dict[float, float]:
-    """Mean cross-entropy of strengths on held-out groups; empty if there is one group alone.
+    """Mean cross-entropy of strengths on held-out groups; empty if there is one group alone, or nothing to score.
 
-    The strongest comes first and each fit starts from the one before. They end with the first that is worse than the
-    best so far: the weaker the penalty, the longer a fit takes.
+    A class is scored in the folds whose other groups have it, as no strength can be judged by a class that was not
+    fitted. The strongest comes first and each fit starts from the one before. They end with the first that is worse
+    than the best so far: the weaker the penalty, the longer a fit takes.
 
     Args:
         targets: (N, K). groups: (N,), which no fold separates.
@@ -116,19 +117,22 @@ def losses_on_folds(
     if len(drawn) < 2:
         return {}
     parts = [torch.from_numpy(np.isin(groups, fold)) for fold in np.array_split(drawn, min(folds, len(drawn)))]
-    shares = [float(targets[part].sum() / targets.sum()) for part in parts]
+    scored = [targets[part] * (targets[~part].sum(dim=0) > 0) for part in parts]
+    totals = [float(each.sum()) for each in scored]
     # Where nothing is annotated on one side, there is nothing to fit or nothing to score.
-    fits: dict[int, LinearSoftmax | None] = {n: None for n, share in enumerate(shares) if 0 < share < 1}
+    fits: dict[int, LinearSoftmax | None] = {n: None for n, total in enumerate(totals) if total > 0}
+    if not fits:
+        return {}
     losses: dict[float, float] = {}
     for strength in sorted(strengths, reverse=True):
         loss = 0.0
         for n, start in fits.items():
             held_out = parts[n].to(targets.device)
             fit = solver.fit(targets * ~held_out[:, None], strength=strength, start=start)
-            loss += float(fit.loss(solver.features[held_out], targets[held_out])) * shares[n]
+            loss += float(fit.loss(solver.features[held_out], scored[n])) * totals[n]
             fits[n] = fit
-        losses[strength] = loss
-        if loss > min(losses.values()):
+        losses[strength] = loss / sum(totals)
+        if losses[strength] > min(losses.values()):
             break
     return losses
 

@@ -32,22 +32,22 @@ SAMPLED = 2
 
 @dataclass(frozen=True)
 class LabelledViews:
-    """Views of images with masks: (N,) rows of the manifest, (N, H, W) masks, and features of `FrozenNet.encode`."""
+    """Views of images with masks: (N,) patients of the images, (N, H, W) masks, and features of `FrozenNet.encode`."""
 
-    rows: Tensor
+    patients: Tensor
     masks: Tensor
     features: tuple[Tensor, ...]
 
     def of(self, chosen: Tensor | slice, *, view: int = 0) -> "LabelledViews":
         """The chosen ones in one of `TURNS` flips and quarter turns."""
         features = tuple(turned(level[chosen].float(), view) for level in self.features)
-        return LabelledViews(self.rows[chosen], turned(self.masks[chosen], view), features)
+        return LabelledViews(self.patients[chosen], turned(self.masks[chosen], view), features)
 
     def folds(self, count: int) -> Tensor:
-        """(N,) fold of each view, drawn so that all views of an image are in one, and folds differ by one image."""
-        images, image_of = torch.unique(self.rows, return_inverse=True)
-        order = torch.randperm(len(images)).to(image_of.device)
-        return order[image_of] % count
+        """(N,) fold of each view, drawn so that all of a patient are in one, and folds differ by one patient."""
+        patients, patient_of = torch.unique(self.patients, return_inverse=True)
+        order = torch.randperm(len(patients)).to(patient_of.device)
+        return order[patient_of] % count
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class HeldOut:
 def fit_to_folds(heads: Sequence[Head], data: LabelledViews, *, classes: int, steps: int) -> HeldOut:
     """Fit each head to the images of all folds but its own; return its predictions for its own.
 
-    With a single image all heads are fitted to it, and nothing is held out.
+    With a single patient all heads are fitted to it, and nothing is held out.
 
     Args:
         steps: number of steps of a decoder.
@@ -101,7 +101,7 @@ def fit_decoder(head: TokenDecoder, data: LabelledViews, *, steps: int) -> None:
     """Train a decoder by AdamW, each step on a batch in one of the flips and quarter turns."""
 
     def draw_losses() -> Losses:
-        drawn = torch.randperm(len(data.rows))[:BATCH].to(data.rows.device)
+        drawn = torch.randperm(len(data.patients))[:BATCH].to(data.patients.device)
         batch = data.of(drawn, view=int(torch.randint(TURNS, ())))
         images, *maps = batch.features
         return Losses(dice_cross_entropy=dice_cross_entropy(head(maps, images), batch.masks))
@@ -125,7 +125,7 @@ def fit_linear(head: TokenLinear, data: LabelledViews, classes: int) -> None:
 def predictions(head: Head, data: LabelledViews) -> HeldOut:
     """Predictions for a share of the annotated pixels, in evaluation mode."""
     parts = []
-    for first in range(0, len(data.rows), BATCH):
+    for first in range(0, len(data.patients), BATCH):
         batch = data.of(slice(first, first + BATCH))
         images, *maps = batch.features
         z, y = (each[..., ::SAMPLED, ::SAMPLED] for each in (head(maps, images), batch.masks))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from s4mi.contract import Fit, WeightRule
 from s4mi.maths.blas_threads import one_blas_thread
-from s4mi.maths.folds import folds
+from s4mi.maths.folds import LEAVE_ONE_OUT, folds
 from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import class_weights, positive_weights
 from s4mi.maths.ridge import RidgePath
@@ -42,6 +42,7 @@ class Samples:
         x: (N, D). labels: (N,) class indices, or (N, K) 0/1, NaN where unknown. groups: (N,) patients.
         classes: number of classes K.
         weight: (N,), or (N, K) for multi-label tasks, 0 where the label is unknown.
+        views: number of samples of each image.
     """
 
     x: Tensor
@@ -49,6 +50,7 @@ class Samples:
     groups: NDArray[np.int64]
     classes: int
     weight: NDArray[np.float64]
+    views: int = 1
 
     @property
     def multilabel(self) -> bool:
@@ -95,7 +97,8 @@ def new_head(name: HeadName, *, multilabel: bool) -> Head:
 
 def fit_head(head: Head, name: HeadName, samples: Samples, generator: np.random.Generator) -> Fit:
     """Fit a head to the samples."""
-    held_out = folds(samples.labels, samples.groups, generator=generator)
+    few = LEAVE_ONE_OUT * samples.views
+    held_out = folds(samples.labels, samples.groups, generator=generator, leave_one_out=few)
     if name == "logistic":
         with one_blas_thread():
             return _logistic(head, samples, held_out)
@@ -120,16 +123,19 @@ def _logistic(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -
 
 def _ridge(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
     x, y = samples.x.numpy().astype(np.float64), 2 * samples.targets - 1
-    weight = samples.weight if samples.weight.ndim == 1 else samples.weight.mean(axis=1)
+    weight = samples.weight if samples.weight.ndim == 2 else np.repeat(samples.weight[:, None], y.shape[1], axis=1)
     weight, known = weight.astype(np.float64), ~np.isnan(y)
-    # Classes that are unknown in some images are solved one by one.
-    together = [np.arange(y.shape[1])] if known.all() else [np.array([k]) for k in range(y.shape[1])]
+    # Classes of which images have other weights, or that are unknown in some, are solved one by one.
+    alike = known.all() and (weight == weight[:, :1]).all()
+    together = [np.arange(y.shape[1])] if alike else [np.array([k]) for k in range(y.shape[1])]
 
     def paths(rows: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], RidgePath]]:
         """What is solved together, without classes that are unknown in all of these rows."""
-        found = [(columns, rows[known[rows][:, columns[0]]]) for columns in together]
+        found = [(columns, rows[known[rows, columns[0]]]) for columns in together]
         return [
-            (columns, RidgePath(x[used], y[used][:, columns], weight[used])) for columns, used in found if used.size
+            (columns, RidgePath(x[used], y[used][:, columns], weight[used, columns[0]]))
+            for columns, used in found
+            if weight[used, columns[0]].any()
         ]
 
     def solution(
@@ -148,9 +154,9 @@ def _ridge(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> F
         total = 0.0
         for rows, solved in without:
             coefficients, biases = solution(solved, strength)
-            errors = weight[rows, None] * (x[rows] @ coefficients.T + biases - y[rows]) ** 2
+            errors = weight[rows] * (x[rows] @ coefficients.T + biases - y[rows]) ** 2
             total += float(np.nansum(errors))
-        return total / float(sum(weight[rows].sum() for rows in held_out))
+        return total / float(sum(weight[rows].mean(axis=1).sum() for rows in held_out))
 
     strength, error = _best(RIDGE_STRENGTHS, squared_error) if held_out else (DEFAULT_STRENGTH, None)
     coefficients, biases = solution(paths(every), strength)
@@ -161,23 +167,35 @@ def _ridge(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> F
 def _neighbours(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
     x = torch.nn.functional.normalize(samples.x, dim=1)
     y = torch.from_numpy(samples.targets).float()
-    weight = torch.from_numpy(samples.weight).float()
     prior = y.nanmean(dim=0).nan_to_num(0.5).clamp(0.01, 0.99)
-    # A neighbour of which a class is unknown votes as if it were not there, with the prior.
-    y_weighted = torch.where(y.isnan(), prior, y * (weight if weight.ndim == 2 else weight[:, None]))
+    votes = _votes(y, torch.from_numpy(samples.weight).float(), prior)
 
     def log_loss(k: int) -> float:
         losses = []
         for rows in held_out:
             kept = np.setdiff1d(np.arange(len(x)), rows)
-            logits = neighbour_logits(x[rows] @ x[kept].T, y_weighted[kept], prior, k=k, multilabel=samples.multilabel)
+            logits = neighbour_logits(x[rows] @ x[kept].T, votes[kept], prior, k=k, multilabel=samples.multilabel)
             losses.append(_log_loss(logits, y[rows], multilabel=samples.multilabel))
         return float(torch.cat(losses).mean())
 
     possible = [k for k in NEIGHBOURS if k < len(x)] or [1]
     k, loss = _best(possible, log_loss) if held_out else (min(5, len(x)), None)
-    head.give(features=x, targets=y_weighted, prior=prior, neighbours=torch.tensor(k))
+    head.give(features=x, targets=votes, prior=prior, neighbours=torch.tensor(k))
     return Fit(chosen={"neighbours": float(k)}, scores={} if loss is None else {"log_loss": loss})
+
+
+def _votes(y: Tensor, weight: Tensor, prior: Tensor) -> Tensor:
+    """Votes of labelled images, as `NeighboursHead` has them, from their (N, K) targets and weights.
+
+    Weights are relative to their mean, so that a neighbour counts one in the mean, also where it is one of several
+    views. One of which a class is unknown votes as if it were not there, with the prior.
+    """
+    if weight.ndim == 1:
+        return y * (weight / weight.mean())[:, None]
+    known = ~y.isnan()
+    weight = weight / (weight.sum(dim=0) / known.sum(dim=0)).nan_to_num(1.0).clamp_min(1e-12)
+    present, absent = (torch.where(known, weight * each, other) for each, other in ((y, prior), (1 - y, 1 - prior)))
+    return torch.cat([present, absent], dim=1)
 
 
 def _class_means(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:

@@ -16,6 +16,11 @@ LIMIT = 10.0
 TEMPERATURE = 0.07
 """Of the weights of neighbours, exp(cosine / temperature), as for the k-NN classifier of DINO (Caron et al. 2021)."""
 
+NEVER = -30.0
+"""How far the logit of a class without images is below the least of the others."""
+ALIKE = 4.0
+"""Size of the logit of a label that all images show, or none."""
+
 
 @final
 class JoinedFeatures(ResizableBuffers):
@@ -63,7 +68,10 @@ class LinearHead(ResizableBuffers):
 
 @final
 class ClassMeansHead(ResizableBuffers):
-    """z_k = s cos(x, m_k), m_k the mean of class k; for multi-label tasks s (cos(x, m_k⁺) - cos(x, m_k⁻))."""
+    """z_k = s cos(x, m_k), m_k the mean of class k; for multi-label tasks s (cos(x, m_k⁺) - cos(x, m_k⁻)).
+
+    A mean of zeros is that of no image. Such a class is never predicted; a label that all images show is, of all.
+    """
 
     means: Tensor
     others: Tensor
@@ -75,17 +83,20 @@ class ClassMeansHead(ResizableBuffers):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.normalize(x, dim=1)
-        cosines = x @ F.normalize(self.means, dim=1).T
-        if self.others.numel():
-            cosines = cosines - x @ F.normalize(self.others, dim=1).T
-        return self.gain * cosines
+        cosines, shown = x @ F.normalize(self.means, dim=1).T, (self.means != 0).any(dim=1)
+        if not self.others.numel():
+            return torch.where(shown, self.gain * cosines, NEVER - self.gain)
+        cosines, absent = cosines - x @ F.normalize(self.others, dim=1).T, (self.others != 0).any(dim=1)
+        return torch.where(shown & absent, self.gain * cosines, ALIKE * (shown.float() - absent.float()))
 
 
 @final
 class NeighboursHead(ResizableBuffers):
     """z = log p or logit p, p the share of each label among the k nearest labelled images by cosine, weighted.
 
-    A neighbour counts exp(cosine / 0.07), scaled to k in all; the prior counts as one more.
+    A neighbour counts exp(cosine / 0.07), scaled to k in all; the prior counts as one more. The targets are what each
+    labelled image votes: (N, K) its weight at its class; of multi-label tasks (N, 2K) its weights at the classes that
+    it shows, and then at those that it does not show.
     """
 
     features: Tensor
@@ -104,11 +115,20 @@ class NeighboursHead(ResizableBuffers):
 
 
 def neighbour_logits(cosines: Tensor, targets: Tensor, prior: Tensor, *, k: int | Tensor, multilabel: bool) -> Tensor:
-    """(B, N) cosines with N images of (N, K) targets → (B, K) logits; of a `k` in a tensor, no shape depends on it."""
+    """(B, N) cosines with N images of (N, K) or (N, 2K) targets, as `NeighboursHead` has them → (B, K) logits.
+
+    Of a `k` in a tensor, no shape depends on it.
+    """
     ranked, which = cosines.topk(cosines.shape[1], dim=1)
     near = torch.arange(cosines.shape[1], device=cosines.device) < k
     count = near.sum()
     weight = (ranked / TEMPERATURE).masked_fill(~near, -torch.inf).softmax(dim=1) * count
-    votes = torch.zeros_like(cosines).scatter(1, which, weight) @ targets + prior
-    p = (votes / (count + 1)).clamp(1e-6, 1 - 1e-6)
-    return p.logit() if multilabel else p.log()
+    votes = torch.zeros_like(cosines).scatter(1, which, weight) @ targets
+    if not multilabel:
+        votes = votes + prior
+        return (votes / votes.sum(dim=1, keepdim=True)).clamp_min(1e-6).log()
+    classes = len(prior)
+    present = votes[:, :classes] + prior
+    # Earlier versions stored no votes of those that do not show a class.
+    absent = votes[:, classes:] + (1 - prior) if votes.shape[1] > classes else count + 1 - present
+    return (present / (present + absent)).clamp(1e-6, 1 - 1e-6).logit()

@@ -158,7 +158,7 @@ class _SeedSimulation:
         """Yield the score of every round; the start first, which all strategies share."""
         first = self._train(self._folder / "start", self._prepared.split.labelled)
         for strategy in self._options.strategies:
-            yield self._score(strategy, 0, first, len(self._prepared.split.labelled))
+            yield self._score(strategy, 0, first)
         for strategy in self._options.strategies:
             labelled = self._prepared.split.labelled
             previous = self._folder / "start"
@@ -166,7 +166,7 @@ class _SeedSimulation:
                 folder = self._folder / str(strategy).replace("×", "-x-") / f"round{number}"
                 chosen = self._choose(folder, previous, strategy, labelled, number=number)
                 labelled = tuple(sorted({*labelled, *chosen}))
-                yield self._score(strategy, number, self._train(folder, labelled), len(labelled))
+                yield self._score(strategy, number, self._train(folder, labelled))
                 previous = folder
 
     def _train(self, folder: Path, labelled: Sequence[int]) -> list[RunRecord]:
@@ -224,8 +224,8 @@ class _SeedSimulation:
         write_text_atomically(path, json.dumps(ids, ensure_ascii=False, indent=1) + "\n")
         return [row_of[row_id] for row_id in ids]
 
-    def _score(self, strategy: Strategy, number: int, records: Sequence[RunRecord], labels: int) -> RoundScore:
-        metric = metric_of(self.kind)
+    def _score(self, strategy: Strategy, number: int, records: Sequence[RunRecord]) -> RoundScore:
+        metric, labels = metric_of(self.kind), records[0].labels.n  # those held out of training too, if they count
         scores = [score for record in records if (score := score_of(record, metric)) is not None]
         if not scores:
             raise S4miError(f"{self._config.data.path}: no {metric.label} on its test images; use another split")

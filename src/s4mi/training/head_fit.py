@@ -1,12 +1,12 @@
 """Fit a method to the stored features of some labelled images of a run."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from s4mi.contract import Fit, FittedClassifier, FittedSegmenter
 from s4mi.training.features import StoredFeatures
 from s4mi.training.fitting_data import labelled_features, masked_features
 from s4mi.training.prepare import Prepared
+from s4mi.training.row_labels import patients_of
 
 
 def fit_to_rows(
@@ -24,7 +24,7 @@ def fit_to_rows(
     """
     cache = prepared.cache
     entries = cache.entries_of(rows)
-    groups = patients_of(prepared)[cache.row[entries]]
+    groups = patients_of(prepared.manifest)[cache.row[entries]]
     if isinstance(method, FittedSegmenter):
         data = masked_features(store, method.extractors, cache, entries, groups=groups, views=method.views)
         return method.fit(data, generator)
@@ -40,10 +40,3 @@ def fit_to_rows(
         ),
         generator,
     )  # fmt: skip
-
-
-def patients_of(prepared: Prepared) -> NDArray[np.int64]:
-    """(R,) number of the patient of each manifest row; a row without one is a patient by itself."""
-    names = [row.group or f"row {number}" for number, row in enumerate(prepared.manifest.rows)]
-    _, numbers = np.unique(names, return_inverse=True)
-    return numbers.astype(np.int64)

@@ -17,8 +17,9 @@ from s4mi.engine.fabric import Fabric
 from s4mi.maths.folds import folds
 from s4mi.training.evaluate import Evaluation, evaluate_rows, joined_evaluation
 from s4mi.training.features import StoredFeatures
-from s4mi.training.head_fit import fit_to_rows, patients_of
+from s4mi.training.head_fit import fit_to_rows
 from s4mi.training.prepare import Prepared
+from s4mi.training.row_labels import patients_of
 
 Method = FittedClassifier | FittedSegmenter
 FOLDS: Final = 5
@@ -48,11 +49,11 @@ def out_of_fold(
 def label_folds(config: RunConfig, prepared: Prepared) -> list[NDArray[np.int64]]:
     """Return the positions in `split.labelled` that each fold holds out; none if the labels are too few."""
     rows = list(prepared.split.labelled)
-    shows = prepared.shows[rows]
+    truth = prepared.truth(rows)  # -1 where unknown
     masks = prepared.task.kind == "segmentation"
-    labels = shows.argmax(axis=1) if prepared.task.kind == "multiclass" else shows.astype(np.int64)
+    labels = truth.argmax(axis=1) if prepared.task.kind == "multiclass" else np.where(truth < 0, np.nan, truth)
     return folds(
-        labels, patients_of(prepared)[rows], generator=np.random.default_rng([config.seed, 5]),
+        labels, patients_of(prepared.manifest)[rows], generator=np.random.default_rng([config.seed, 5]),
         count=FOLDS_OF_MASKS if masks else FOLDS, leave_one_out=0,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from s4mi.data.splits.split_version import base_version, merged_later
 from s4mi.errors import S4miError
 from s4mi.records import LabelCounts, Part, TaskKind
 from s4mi.training.known_leaks import known_leaks
-from s4mi.training.row_labels import label_targets, shows_labels, shows_pixels, unknown_labels
+from s4mi.training.row_labels import first_row_of_patient, label_targets, shows_labels, shows_pixels, unknown_labels
 from s4mi.training.run_task import budget_of, division_of, task_kind
 
 log = logging.getLogger("s4mi")
@@ -148,6 +148,7 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         counts=tuple(int(count) for count in counts),
         labelled=len(labelled),
         train_rows=tuple(split.train),
+        patients=tuple(first_row_of_patient(manifest)[list(split.train)].tolist()),
     )
     unknown = unknown_labels(manifest) if kind == "multilabel" else None
     if unknown is not None:

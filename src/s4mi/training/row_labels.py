@@ -39,3 +39,16 @@ def label_targets(
         known = annotated[:, None] if unknown is None else annotated[:, None] & ~unknown
         return torch.from_numpy(np.where(known, shows.astype(np.float32), np.nan).astype(np.float32))
     return torch.from_numpy(np.where(annotated, shows.argmax(axis=1), -1).astype(np.int64))
+
+
+def patients_of(manifest: Manifest) -> NDArray[np.int64]:
+    """(R,) number of the patient of each row; a row without one is a patient by itself."""
+    names = [row.group or f"row {number}" for number, row in enumerate(manifest.rows)]
+    _, numbers = np.unique(names, return_inverse=True)
+    return numbers.astype(np.int64)
+
+
+def first_row_of_patient(manifest: Manifest) -> NDArray[np.int64]:
+    """(R,) first row of the patient of each row, which is the row itself without one."""
+    _, first, numbers = np.unique(patients_of(manifest), return_index=True, return_inverse=True)
+    return first[numbers].astype(np.int64)

@@ -1,6 +1,7 @@
 """Fine-tuning with pseudo-labels against naive computations and scikit-learn."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,27 @@ def test_a_teacher_that_separates_held_out_images_labels_the_others() -> None:
     before = method.teacher.head.weight.clone()
     method.before_epoch([batch(torch.arange(3))])
     assert torch.equal(method.teacher.head.weight, before)  # it is fitted once
+
+
+@pytest.mark.parametrize("patients", [False, True])
+def test_a_teacher_that_recognises_patients_is_not_trusted_with_others(
+    patients: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five images of each of 20 patients, whose classes are drawn: folds of images would keep every pseudo-label."""
+    method = built(precision=0.95)
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(20) * 5, 5)
+    x = np.repeat(rng.normal(size=(20, method.backbone.features)), 5, axis=0)
+    y = np.repeat(rng.permutation(np.arange(20) % CLASSES), 5)
+    if patients:
+        method.task = replace(method.task, train_rows=tuple(range(100)), patients=tuple(patient.tolist()))
+    groups = method._labelled([batch(torch.arange(3).repeat(2))])[0]
+    assert groups.tolist() == ([0, 0, 0, 0, 0, 5] if patients else [0, 1, 2, 3, 4, 5])
+    groups = np.array(method.task.patients_of(range(100)))
+    monkeypatch.setattr(method, "_labelled", lambda _: (groups, x + 0.1 * rng.normal(size=x.shape), y))
+    method._fit_teacher([])
+    assert bool((method.thresholds == 0).all()) != patients
+    assert bool((method.thresholds > 0.3).all()) == patients  # the smallest share, the surest 10 %
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.25])

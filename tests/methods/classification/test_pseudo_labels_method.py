@@ -169,6 +169,14 @@ def test_one_image_of_each_class_is_fitted_without_pseudo_labels() -> None:
     assert (logits(method, data.blocks[0][:, 0]).argmax(axis=1) == data.labels).all()
 
 
+def test_a_class_without_an_image_is_named_where_there_are_no_folds_either() -> None:
+    data = made(2, 20, spread=0.2)
+    assert fit(built(), data).notes == (
+        "no pseudo-labels, as no label can be held out to judge them; label more images",
+        "not fitted, as all labelled images agree: c; label more images",
+    )
+
+
 @pytest.mark.parametrize(("folds", "most"), [(7, 3), (2, 5), (5, 5)])
 def test_joined_folds_hold_out_the_same_images(folds: int, most: int) -> None:
     held_out = [np.array([2 * n, 2 * n + 1]) for n in range(folds)]

@@ -139,7 +139,7 @@ def test_each_head_has_not_seen_the_masks_of_its_fold(head: str) -> None:
     assert not torch.equal(one.thresholds, other.thresholds) or not torch.equal(one.on_folds, other.on_folds)
 
 
-def test_all_views_of_an_image_are_in_one_fold_and_folds_are_of_one_size() -> None:
+def test_all_views_of_a_patient_are_in_one_fold_and_folds_are_of_one_size() -> None:
     rows = torch.tensor([7, 3, 7, 9, 3, 1, 5, 7])
     torch.manual_seed(0)
     fold = LabelledViews(rows, torch.zeros(8), ()).folds(2)
@@ -147,6 +147,26 @@ def test_all_views_of_an_image_are_in_one_fold_and_folds_are_of_one_size() -> No
     assert all(len(folds) == 1 for folds in of_row.values())
     sizes = [sum(folds == {number} for folds in of_row.values()) for number in range(2)]
     assert sorted(sizes) == [2, 3]
+
+
+def test_images_of_one_patient_are_never_on_two_sides_of_a_fold() -> None:
+    """Each head is fitted without a whole patient; the patient of a single one is not held out."""
+    method = built()
+    method.task = replace(method.task, train_rows=tuple(range(8)), patients=(0, 0, 2, 2, 0, 5, 6, 7))
+    assert method._labelled([batch()]).patients.tolist() == [0, 0, 2, 2]
+    for patients, heads_that_know_the_first in (((0, 0, 2, 2), 1), ((0, 0, 0, 0), 2)):
+        given = batch()
+        changed = given.known_masks.clone()
+        changed[0] = 1 - (changed[0] == 1).long()
+        states = []
+        for masks in (given.known_masks, changed):
+            method = built()
+            method.task = replace(method.task, train_rows=tuple(range(8)), patients=(*patients, 4, 5, 6, 7))
+            torch.manual_seed(0)
+            method.train().before_epoch([replace(given, masks=masks)])
+            states.append([state(head) for head in method.teacher.heads])
+        differ = [not alike(one, other) for one, other in zip(*states, strict=True)]
+        assert sum(differ) == heads_that_know_the_first
 
 
 @pytest.mark.parametrize(("head", "steps"), [("decoder", 40), ("linear", 1)])
@@ -239,6 +259,6 @@ def test_a_single_image_has_no_folds(caplog: pytest.LogCaptureFixture) -> None:
     one = replace(given, images=given.images[:1], masks=given.known_masks[:1], rows=torch.arange(5))
     with caplog.at_level(logging.WARNING, logger="s4mi"):
         method = fitted(one, keep=None)
-    assert "the masks are of a single image" in caplog.text
+    assert "the masks are of a single patient" in caplog.text
     assert (method.thresholds == 0).all()
     assert method.loss(batch())["pseudo_label"] > 0

@@ -42,16 +42,16 @@ def test_one_image_per_patient_gives_the_standard_error_of_the_mean() -> None:
     assert one["patient b"] > 0 > one["patient a"]
 
 
-@pytest.mark.parametrize("name", ["iou", "dice"])
-def test_pooled_scores_are_computed_anew_without_each_patient(name: str) -> None:
-    """Against the confusion matrices of the other patients' pixels; class c is in one patient alone."""
+@pytest.mark.parametrize("name", ["iou", "dice", "iou_image", "dice_image", "iou_patient", "dice_patient", "hd95"])
+def test_scores_of_masks_are_computed_anew_without_each_patient(name: str) -> None:
+    """Against the scores of the other patients' images; class c is in one patient alone."""
     rng, groups = np.random.default_rng(0), ["p", "p", "q", "r", "s"]
     truths = [rng.integers(0, 4 if group == "s" else 3, (12, 9 + n)).astype(np.uint8) for n, group in enumerate(groups)]
     given = [np.where(rng.random(t.shape) < 0.7, t, 0).astype(np.uint8) for t in truths]
     classes = ("background", "a", "b", "c")
 
     def tally(rows: list[int]) -> SegmentationTally:
-        made = SegmentationTally(classes, distances=False)
+        made = SegmentationTally(classes, distances=name == "hd95")
         for n in rows:
             made.add(given[n], truths[n], image=f"i{n}", group=groups[n])
         return made

@@ -9,7 +9,7 @@
     pseudo_label   λ CE(z_s, ŷ), divided by the number of all images, not only of those that are kept
 
 teacher=frozen: a logistic regression on the backbone's features as training begins, fitted to views of the labelled
-images; its strength and t_k are chosen by folds inside them, t_k so that the kept predictions have the wanted
+images; its strength and t_k are chosen by folds of their patients, t_k so that the kept predictions have the wanted
 precision. teacher=network: the network itself at the start of a round; in the first there are no pseudo-labels. t_k is
 `confidence`, or keeps as large a share of the predictions of each class (`keep`), so that rare classes are kept too.
 """
@@ -88,7 +88,7 @@ class FinetunePseudoLabels(Classifier):
 
     def __init__(self, config: FinetunePseudoLabelsConfig, task: Task) -> None:
         super().__init__()
-        self.config, self.classes = config, len(task.classes)
+        self.config, self.task, self.classes = config, task, len(task.classes)
         self.multilabel = task.kind == "multilabel"
         check_backbone(config.backbone)
         weights = start_weights(config.weights, pretrained=config.pretrained, name=config.backbone)
@@ -164,7 +164,7 @@ class FinetunePseudoLabels(Classifier):
     def _fit_teacher(self, batches: Batches) -> None:
         """Fit the teacher's head to views of the labelled images, and choose what is kept by folds of these."""
         with torch.autocast(self.thresholds.device.type, enabled=False):
-            rows, features, labels = self._labelled(batches)
+            patients, features, labels = self._labelled(batches)
         # In float64 on the CPU, as the heads of frozen features are fitted.
         std, mean = np.std(features, axis=0), features.mean(axis=0)
         scale = np.where(std > 1e-6, 1 / (np.maximum(std, 1e-12) * features.shape[1] ** 0.5), 0.0)
@@ -172,7 +172,7 @@ class FinetunePseudoLabels(Classifier):
             (features - mean) * scale, labels, classes=None if self.multilabel else self.classes,
             multilabel=self.multilabel,
         )  # fmt: skip
-        held_out = folds(labels, rows, generator=np.random.default_rng(0))
+        held_out = folds(labels, patients, generator=np.random.default_rng(0))
         strength = STRENGTH
         if held_out:
             path, known = problem.path(held_out), np.concatenate(held_out)
@@ -194,7 +194,7 @@ class FinetunePseudoLabels(Classifier):
             tensor.copy_(from_first_process(tensor))
 
     def _labelled(self, batches: Batches) -> tuple[Floats, Floats, Floats]:
-        """Rows (N,), features (N, D) and labels (N,) or (N, K) of at most `MOST_VIEWS` views of labelled images."""
+        """Patients (N,), features (N, D) and labels (N,) or (N, K) of at most `MOST_VIEWS` views of labelled images."""
         parts: list[list[Tensor]] = []
         for batch in batches:
             y = batch.known_labels
@@ -204,4 +204,4 @@ class FinetunePseudoLabels(Classifier):
             if sum(len(part[0]) for part in parts) >= MOST_VIEWS:
                 break
         rows, features, labels = (torch.cat(each).cpu() for each in zip(*parts, strict=True))
-        return rows.numpy(), features.double().numpy(), labels.numpy()
+        return np.array(self.task.patients_of(rows.tolist())), features.double().numpy(), labels.numpy()

@@ -61,7 +61,7 @@ class Frozen(FittedClassifier):
         labels, groups = np.repeat(data.labels, views, axis=0), np.repeat(data.groups, views)
         of_class = weights_of_classes(data.labels, len(self.task.classes), self.config.class_weights)
         weight = weights_of_labels(labels, of_class) / views
-        samples = Samples(self.joined(blocks), labels, groups, len(self.task.classes), weight)
+        samples = Samples(self.joined(blocks), labels, groups, len(self.task.classes), weight, views)
         fit = fit_head(self.head, self.config.head, samples, generator)
         return Fit(notes=not_fitted(data.labels, self.task.classes), chosen=fit.chosen, scores=fit.scores)
 

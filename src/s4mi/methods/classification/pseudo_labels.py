@@ -97,7 +97,8 @@ class PseudoLabels(FittedClassifier):
         held_out = folds(data.labels, data.groups, generator=generator)
         if not held_out:
             self._take(self._problem(labelled).fit(STRENGTH))
-            return Fit(notes=("no pseudo-labels, as no label can be held out to judge them; label more images",))
+            unjudged = "no pseudo-labels, as no label can be held out to judge them; label more images"
+            return Fit(notes=(unjudged, *not_fitted(data.labels, self.task.classes)))
         path = self._problem(labelled).path(held_out)
         known = np.concatenate(held_out)
         thresholds, share = held_out_thresholds(

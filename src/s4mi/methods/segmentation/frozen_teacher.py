@@ -9,9 +9,9 @@
     pseudo_label   λ ½ [Dice(p_s, ŷ) + CE(p_s, ŷ)]
 
 The teacher is fitted before the first epoch, to the run's own images with masks and to nothing else. It is the mean of
-one head for each fold of these images, fitted to the other folds, so that each image has predictions of a head that has
-not seen it. Of these, as large a share of each class as reaches the wanted precision is kept, the most probable ones;
-t_k is the least probability kept.
+one head for each fold of their patients, fitted to the other folds, so that each image has predictions of a head that
+has not seen its patient. Of these, as large a share of each class as reaches the wanted precision is kept, the most
+probable ones; t_k is the least probability kept.
 
 Validation chooses student, teacher or the average of their probabilities for prediction, as the student may not reach
 its teacher within the run's steps.
@@ -59,7 +59,7 @@ class FrozenTeacher(SemiSupervised):
 
     def __init__(self, config: FrozenTeacherConfig, task: Task) -> None:
         super().__init__()
-        self.config, self.classes = config, len(task.classes)
+        self.config, self.task, self.classes = config, task, len(task.classes)
         student = network_for(task, config.network, config.weights)
         self.tunings = tune_networks({config.network: student}, config, task)
         teacher = FrozenNet(
@@ -144,13 +144,14 @@ class FrozenTeacher(SemiSupervised):
             if views >= MOST_VIEWS:
                 break
         rows, masks, *features = (torch.cat(each) for each in zip(*parts, strict=True))
-        return LabelledViews(rows, masks, tuple(features))
+        patients = torch.tensor(self.task.patients_of(rows.tolist()), device=rows.device)
+        return LabelledViews(patients, masks, tuple(features))
 
     def _choose_thresholds(self, held_out: HeldOut) -> None:
         """Choose the least probabilities of pseudo-labels; all are kept if no prediction is held out."""
         p, predicted, true = held_out.p, held_out.predicted, held_out.true
         if not len(p):
-            log.warning("frozen_teacher: the masks are of a single image; all pseudo-labels are kept")
+            log.warning("frozen_teacher: the masks are of a single patient; all pseudo-labels are kept")
             self.thresholds.zero_()
             return
         keep = self.config.keep or largest_share(

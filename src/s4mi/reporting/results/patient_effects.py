@@ -1,12 +1,11 @@
 """What each test patient adds to the score of a run, for intervals and tests over seeds and patients together.
 
-Classification scores that are functions of counts, and pooled IoU and Dice, which are functions of pixels, are computed
-anew without each patient, exactly. Runs of earlier versions stored no pixels of test images; their pooled scores take
-the deviations of the mean per test image. Scores of ranks and distances between probabilities, such as AUROC, have
-none, and are then judged over seeds alone.
+Classification scores that are functions of counts, pooled IoU and Dice, which are functions of pixels, and means over
+images or patients are computed anew without each patient, exactly. Runs of earlier versions stored no pixels of test
+images; their pooled scores take the deviations of the mean per test image. Scores of ranks and distances between
+probabilities, such as AUROC, have none, and are then judged over seeds alone.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -17,7 +16,7 @@ from s4mi.maths.patient_scores import COUNTED, scores_without_each
 from s4mi.maths.stats import Interval
 from s4mi.records import ImageScores, RunRecord
 from s4mi.reporting.results.comparison import Comparison
-from s4mi.reporting.results.per_image import image_values, patients_of
+from s4mi.reporting.results.per_image import measured_field, patients_of
 from s4mi.reporting.results.runs import ReportRun, RunKey, run_key
 from s4mi.reporting.results.scores import Metric, score_of
 from s4mi.reporting.results.test_predictions import patients_predicted, predictions_over_patients
@@ -134,19 +133,34 @@ def _without_each(run: ReportRun, metric: Metric) -> dict[str, float]:
         )
     if metric.name in POOLED and exact(run, metric):
         return _pooled_without_each(run.images, metric)
-    values, patients = image_values(run.images, metric), patients_of(run.images)
-    by_patient: dict[str, list[float]] = {}
-    for image, value in values.items():
-        by_patient.setdefault(patients[image], []).append(value)
-    if metric.name.endswith("_patient"):
-        by_patient = {patient: [math.fsum(mine) / len(mine)] for patient, mine in by_patient.items()}
-    total, count = (
-        math.fsum(value for mine in by_patient.values() for value in mine),
-        sum(map(len, by_patient.values())),
-    )
-    if len(by_patient) < 2:
+    return _means_without_each(run.images, metric)
+
+
+def _means_without_each(images: Sequence[ImageScores], metric: Metric) -> dict[str, float]:
+    """The mean over classes of their means over images, or over patients, without each patient that has a value."""
+    field = measured_field(metric)
+    classes = [] if field is None else list(dict.fromkeys(name for one in images for name in getattr(one, field)))
+    if field is None or not classes:
         return {}
-    return {patient: (total - math.fsum(mine)) / (count - len(mine)) for patient, mine in by_patient.items()}
+    patients = patients_of(images)
+    names = sorted(set(patients.values()))
+    row = {name: n for n, name in enumerate(names)}
+    sums, counts = np.zeros((2, len(names), len(classes)))
+    for one in images:
+        values = getattr(one, field)
+        for k, name in enumerate(classes):
+            if (value := values.get(name)) is not None:
+                sums[row[patients[one.image]], k] += value
+                counts[row[patients[one.image]], k] += 1
+    valued = np.flatnonzero(counts.sum(axis=1))
+    sums, counts, names = sums[valued], counts[valued], [names[n] for n in valued]
+    if len(names) < 2:
+        return {}
+    if metric.name.endswith("_patient"):
+        sums, counts = sums / counts.clip(1), np.minimum(counts, 1)
+    total, count = sums.sum(axis=0) - sums, counts.sum(axis=0) - counts
+    means = (total / count.clip(1)).sum(axis=1) / (count > 0).sum(axis=1).clip(1)
+    return dict(zip(names, means.tolist(), strict=True))
 
 
 def _pooled_without_each(images: Sequence[ImageScores], metric: Metric) -> dict[str, float]:

@@ -52,13 +52,19 @@ def read_images_table(path: Path) -> tuple[ImageScores, ...]:
     return tuple(images.values())
 
 
+def measured_field(metric: Metric) -> str | None:
+    """Field of `ImageScores` of a metric, the same for its pooled, per-image and per-patient variants; None: none."""
+    field = metric.name.removesuffix("_image").removesuffix("_patient")
+    return field if field in _MEASURED else None
+
+
 def image_values(images: Sequence[ImageScores], metric: Metric) -> dict[str, float]:
     """Mean over classes of `metric` by image; images on which it is undefined are skipped.
 
     Pooled, per-image and per-patient variants of a metric are the same on a single image.
     """
-    field = metric.name.removesuffix("_image").removesuffix("_patient")
-    if field not in _MEASURED:
+    field = measured_field(metric)
+    if field is None:
         return {}
     values = {}
     for one in images:

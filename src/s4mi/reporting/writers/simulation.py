@@ -84,7 +84,7 @@ def _figure(curves: Sequence[SimulationCurve], metric: Metric) -> Figure:
         points = [(count + aside, score) for count, score in zip(curve.labels, curve.scores, strict=True)]
         draw_intervals(axes, points, nth_style(i), label=curve.strategy)
     axes.set_xticks(sorted(set(labels)))
-    axes.set_xlabel("labelled training images")
+    axes.set_xlabel("labelled images")
     axes.set_ylabel(axis_label(metric))
     clip_to_score_range(axes, metric)
     legend_below(figure, axes)
