@@ -38,7 +38,9 @@ def test_a_title_above_the_column_names_is_refused_as_such(tmp_path: Path, title
         read_table(tmp_path / "t.csv")
 
 
-@pytest.mark.parametrize("text", ["image\na\nb\n", "image,label\na,x\n", "image,label,x\na,y,z\n"])
+@pytest.mark.parametrize(
+    "text", ["image\na\nb\n", "image,label\na,x\n", "image,label,x\na,y,z\n", "image,label\na,x;y;z\n"]
+)
 def test_a_table_without_a_title_is_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     assert read_table(tmp_path / "t.csv").columns[0] == "image"

@@ -84,9 +84,9 @@ def read_table(path: Path) -> SourceTable:
 def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
     text = _decoded(path)
     first = text.partition("\n")[0]
-    _refuse_title(path, text)
     # Spreadsheet programs write CSV with ',', ';' or tabs, depending on the locale; the header shows which.
     separator = separator or max(",;\t", key=first.count)
+    _refuse_title(path, text, separator)
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=separator)
     before = 0
@@ -136,14 +136,20 @@ def _decoded(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _refuse_title(path: Path, text: str) -> None:
+def _refuse_title(path: Path, text: str, separator: str) -> None:
     """Raise if the first line is a title above the column names: a line below it has over twice as many cells."""
     first, *lines = text.split("\n", SEARCHED_BELOW_TITLE + 1)
-    for number, line in enumerate(lines[:SEARCHED_BELOW_TITLE], start=2):
-        separator = max(",;\t", key=line.count)
-        filled = sum(bool(cell.strip(' "')) for cell in first.split(separator))
-        if filled and line.count(separator) >= max(MIN_SEPARATORS, 2 * filled):
-            raise _title(path, first.strip(f' "{separator}'), f"they seem to be in line {number}")
+    below = [(number, line) for number, line in enumerate(lines[:SEARCHED_BELOW_TITLE], start=2) if line.strip()]
+    if _filled(first, separator) > 1 and below and below[0][1].count(separator) == first.count(separator):
+        return
+    for number, line in below:
+        most = max(",;\t", key=line.count)
+        if first.strip() and line.count(most) >= max(MIN_SEPARATORS, 2 * _filled(first, most)):
+            raise _title(path, first.strip(f' "{most}'), f"they seem to be in line {number}")
+
+
+def _filled(line: str, separator: str) -> int:
+    return sum(bool(cell.strip(' "')) for cell in line.split(separator))
 
 
 def _title(path: Path, title: str, where: str) -> S4miError:
