@@ -2,7 +2,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from conftest import DEDL, TRANSFER
@@ -71,3 +73,23 @@ def test_invalid_options_give_a_one_line_error(lesions: Path, options: list[str]
         run(lesions, *options)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_class_without_a_test_or_training_image_is_named(tmp_path: Path) -> None:
+    labels = {"train": "aabbc", "val": "ab", "test": "abd"}
+    rows = [(f"{part}{n}", label, part) for part, names in labels.items() for n, label in enumerate(names)]
+    for number, (name, _, _) in enumerate(rows):
+        noise = np.random.default_rng(number).integers(0, 256, (32, 32), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{name}.png")
+    (tmp_path / "dataset.yaml").write_text(
+        f"name: rare\ntasks: [multiclass]\nclasses: [a, b, c, d]\nroot: {tmp_path}\n", encoding="utf-8"
+    )
+    lines = ["id,image,mask,label,group,split", *(f"{name},{name}.png,,{label},,{part}" for name, label, part in rows)]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shown = run(tmp_path, "--fractions", "100").stdout
+    assert "warning: no test image of c: scores say nothing of them" in shown
+    assert "warning: no train image of d: no run learns or predicts them" in shown
+
+
+def test_a_split_with_every_class_in_every_part_has_no_such_warning(lesions: Path) -> None:
+    assert "warning: no " not in run(lesions).stdout

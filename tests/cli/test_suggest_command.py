@@ -30,4 +30,14 @@ from s4mi.cli.suggest import Format, _next
     ],
 )
 def test_what_is_to_be_corrected_is_not_merged_as_it_is(format_: Format, files: list[str], lines: list[str]) -> None:
-    assert list(_next([Path(file) for file in files], "data", format_)) == lines
+    assert list(_next([Path(file) for file in files], "data", format_, masks=False)) == lines
+
+
+def test_of_a_segmenter_masks_are_to_be_drawn_not_labels_filled_in() -> None:
+    lines = list(_next([Path("next.csv")], "data", Format.csv, masks=True))
+    assert lines == [
+        "draw their masks, in files named like the images, then: s4mi data merge data FOLDER",
+        "or correct predicted ones: the same command with --format label-studio, or coco",
+    ]
+    coco = [Path("next.csv"), Path("next.coco.json")]
+    assert list(_next(coco, "data", Format.coco, masks=True)) == list(_next(coco, "data", Format.coco, masks=False))

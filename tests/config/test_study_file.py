@@ -243,7 +243,7 @@ def test_durations(text: str, seconds: float) -> None:
         ),
         (
             {"arms": [{"method": "finetune", "bakcbones": ["resnet18"]}]},
-            "unnamed arm: unknown setting bakcbones; did you mean 'backbones'?",
+            "arm 'finetune': unknown setting bakcbones; did you mean 'backbones'?",
         ),
         (
             {"arms": [{"method": "cross_teaching", "backbones": ["resnet18"]}]},

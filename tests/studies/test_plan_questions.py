@@ -1,5 +1,6 @@
 """What `s4mi study plan` says of a plan before anything is trained."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 
 from conftest import DEDL, TRANSFER
 from s4mi.config import make_study, plan_study
-from s4mi.maths.power import Design, power
-from s4mi.studies.plan_questions import ASSUMED, PlannedTask, planned_tasks, questions
+from s4mi.maths.power import Design, power, smallest_difference
+from s4mi.studies.plan_questions import ASSUMED, PlannedTask, _more, planned_tasks, questions
 from s4mi.studies.status import study_status
 
 
@@ -73,6 +74,22 @@ def test_more_seeds_are_said_with_what_they_tell(lesions: Path) -> None:
     line = next(line for line in said(lesions).splitlines() if line.startswith("  with seeds="))
     assert line.startswith("  with seeds=[0,1,2,3,4,5]: macro F1 0.")
     assert "24 more runs" in line
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 4, 5, 8])
+@pytest.mark.parametrize("patients", [3, 5, 40])
+def test_no_number_of_seeds_tells_less_than_is_said(lesions: Path, seeds: int, patients: int) -> None:
+    (one,) = planned(lesions, seeds=list(range(seeds)), split={"seed": 7})
+    one = replace(one, test_patients=patients)
+    line = _more(one)
+    assert line is not None
+    told = [
+        smallest_difference(one.spread, Design(n, patients, len(one.pairs), one.one_test_set)) for n in range(2, 40)
+    ]
+    if line.startswith("more seeds"):
+        assert told[seeds - 2] <= told[max(5, 2 * seeds) - 2]
+    else:
+        assert float(line.partition("tells less than ")[2].split()[0].rstrip(",")) <= min(told) + 5e-4
 
 
 def test_two_tasks_of_one_data_set_are_two_paragraphs(lesions: Path) -> None:

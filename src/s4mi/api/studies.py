@@ -82,16 +82,16 @@ def run_study(
 
 
 def _config(study: "StrPath | Mapping[str, object] | StudyConfig", settings: Settings | None) -> "StudyConfig":
-    from s4mi.config import StudyConfig, apply_overrides, load_study, make_study
+    from s4mi.config import StudyConfig, load_study, make_study, override_study
 
     overrides = as_overrides(settings)
     if isinstance(study, StudyConfig):
         if not overrides:
             return study
         contents = study.model_dump(mode="json", exclude_unset=True)
-        return make_study(apply_overrides(contents, overrides), origin="settings")
+        return make_study(override_study(contents, overrides), origin="settings")
     if isinstance(study, Mapping):
-        return make_study(apply_overrides(as_mapping(study), overrides), origin="settings")
+        return make_study(override_study(as_mapping(study), overrides), origin="settings")
     return load_study(as_path(study), overrides)
 
 

@@ -33,7 +33,7 @@ class SuggestOutput:
     """Suggested images, written as a table.
 
     Attributes:
-        file: the CSV file; fill in its column `label`.
+        file: the CSV file; fill in its column `label`, or draw the masks of its images.
         files: all files, the table first, then those for an annotation tool.
         chosen: images suggested, out of so many `candidates` without annotation.
         strategy: how they were chosen.
@@ -41,6 +41,7 @@ class SuggestOutput:
         failed: candidates that could not be read; `errors` lists them.
         note: what to know before anything is annotated; often empty.
         errors: CSV file of candidates that could not be read; None where there are none.
+        masks: whether masks, not classes, are to be annotated.
     """
 
     file: Path
@@ -52,6 +53,7 @@ class SuggestOutput:
     failed: int
     note: str = ""
     errors: Path | None = None
+    masks: bool = False
 
     @property
     def table(self) -> "polars.DataFrame":
@@ -133,7 +135,7 @@ def suggest(
     errors = file.with_name(f"{file.stem}.errors.csv") if made.failed else None
     return SuggestOutput(
         made.files[0], made.files, made.chosen, made.candidates, made.strategy, made.source, made.failed, made.note,
-        errors,
+        errors, made.masks,
     )  # fmt: skip
 
 

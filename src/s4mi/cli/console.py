@@ -134,8 +134,8 @@ def print_facts(*facts: tuple[str, str]) -> None:
     Console(markup=False, highlight=False).print(grid)
 
 
-def print_findings(findings: Iterable["Finding"], *, folder: str = "") -> None:
-    """Print findings, at most `SHOWN` of each kind."""
+def print_findings(findings: Iterable["Finding"], *, folder: str = "", hint: str = "") -> None:
+    """Print findings, at most `SHOWN` of each kind, and how many more there are, with a hint at where to see them."""
     counts: dict[str, int] = {}
     for finding in findings:
         counts[finding.code] = counts.get(finding.code, 0) + 1
@@ -144,7 +144,7 @@ def print_findings(findings: Iterable["Finding"], *, folder: str = "") -> None:
             print_line(f"{finding.severity}: {location}: {finding.message}", style=STYLES[finding.severity])
     for code, count in counts.items():
         if count > SHOWN:
-            print_line(f"… and {count - SHOWN} more of the kind {code}; --json lists them all")
+            print_line(f"… and {count - SHOWN} more of the kind {code}{hint}")
 
 
 def print_line(line: str, *, style: str = "") -> None:

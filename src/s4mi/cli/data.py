@@ -104,7 +104,7 @@ def _print_report(report: "CheckReport", *, several: bool) -> None:
                 for part, shares in summary.foreground_by_part.items()
             ),
         )
-    print_findings(report.findings, folder=report.path.name if several else "")
+    print_findings(report.findings, folder=report.path.name if several else "", hint="; --json lists them all")
     if report.command is not None:
         print_line("import it with:")
         print_line(f"  {report.command}", style="cyan")

@@ -86,9 +86,14 @@ def explain(
         raise typer.Exit(1)
 
 
+UNCUT = 1000
+"""Columns of a terminal that is wide enough for any table."""
+
+
 def _print(summary: "ExplainSummary") -> None:
     """Print a table for each run, and its warnings."""
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     console = Console()
@@ -112,7 +117,9 @@ def _print(summary: "ExplainSummary") -> None:
                 if compared:
                     cells += [_cell(found.centre), _cell(found.others)] if found is not None else ["–", "–"]
             table.add_row(one.method, *cells, _cell(one.area), _cell(one.randomised))
-        Console(width=max(console.width, 110), highlight=False).print(table)
+        wide = Console(width=UNCUT, highlight=False)
+        needed = Measurement.get(wide, wide.options, table).maximum  # a narrower table cuts numbers
+        Console(width=max(console.width, needed), highlight=False).print(table)
         for one in maps:
             for verdict in one.verdicts:
                 console.print(f"{one.method}, {verdict}", soft_wrap=True)

@@ -28,7 +28,6 @@ def export(
     exported = api.export(run, out, task=task.kind, overwrite=overwrite)
     if exported.reason:
         typer.echo(f"selected {exported.reason}")
-    difference = max(exported.check.difference, 1e-7)
-    typer.echo(f"{exported.file} ({exported.megabytes:.1f} MB): same predictions as the run, to {difference:.0e}")
+    typer.echo(f"{exported.file} ({exported.megabytes:.1f} MB): same predictions as the run, to {exported.check.text}")
     typer.echo(f"compared on {exported.check.origin}")
     typer.echo(f"model card: {exported.card}")

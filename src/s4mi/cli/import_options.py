@@ -82,7 +82,8 @@ GroupPattern = Annotated[
     typer.Option(
         "--group-pattern",
         metavar="REGEX",
-        help="Regular expression whose group 1 is the patient, searched in file names (of a table: as it lists them).",
+        help="Regular expression whose group 1 is the patient, searched in file names (of a table: as it lists them), "
+        "or in paths below SRC if it has a '/'.",
     ),
 ]
 Rename = Annotated[

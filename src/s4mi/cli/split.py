@@ -98,6 +98,13 @@ def _ratios(given: str) -> tuple[float, ...]:
         raise S4miError(f"--ratios must be numbers separated by commas, e.g. 0.7,0.1,0.2 (given {given!r})") from None
 
 
+WITHOUT = {
+    "train": "no run learns or predicts them; use another seed, or merge rare classes",
+    "test": "scores say nothing of them; use another seed, collect more patients, or merge rare classes",
+}
+"""What follows from a class without an image in a part of the split."""
+
+
 def _print(result: "SplitResult") -> None:
     from rich.console import Console
     from rich.table import Table
@@ -125,6 +132,9 @@ def _print(result: "SplitResult") -> None:
         table.add_row(label, *shares)
     console = Console()
     Console(width=max(console.width, 12 * len(table.columns) + 30), highlight=False, markup=False).print(table)
+    for part, consequence in WITHOUT.items():
+        if lacking := [label for label, row in counts.classes.items() if counts.annotated[part] and not row[part]]:
+            print_line(f"warning: no {part} image of {', '.join(lacking)}: {consequence}", style="yellow")
     if result.division.kind == "official" and lacks_val(result.manifest.rows):
         print_line(f"note: {NO_VAL}")
     if result.division.kind in ("official", "file"):

@@ -77,8 +77,8 @@ def suggest(
 ) -> None:  # fmt: skip
     """Choose images to annotate next: images the model is uncertain about, chosen to be diverse.
 
-    Images of the validation and test parts are never chosen. Fill in the column label, or correct what --format wrote,
-    and merge it with: s4mi data merge.
+    Images of the validation and test parts are never chosen. Fill in the column label, draw the masks, or correct
+    what --format wrote, and merge it with: s4mi data merge.
     """
     from s4mi import api
     from s4mi.cli.console import print_line, setup_logging
@@ -92,7 +92,7 @@ def suggest(
     print_line(f"source: {made.source}")
     if made.chosen < min(count, made.candidates):
         print_line(f"every patient has {per_patient} images by now; raise --per-patient, or pass 0 for no limit")
-    for line in _next(made.files, str(dataset), format_):
+    for line in _next(made.files, str(dataset), format_, masks=made.masks):
         print_line(line)
     if made.note:
         print_line(f"note: {made.note}", style="yellow")
@@ -101,8 +101,12 @@ def suggest(
         raise typer.Exit(1)
 
 
-def _next(files: Sequence[Path], dataset: str, format_: Format) -> Iterator[str]:
-    """Next steps with the files."""
+def _next(files: Sequence[Path], dataset: str, format_: Format, *, masks: bool) -> Iterator[str]:
+    """Next steps with the files; of a segmenter, masks are what is to be annotated."""
+    if format_ is Format.csv and masks:
+        yield f"draw their masks, in files named like the images, then: s4mi data merge {dataset} FOLDER"
+        yield "or correct predicted ones: the same command with --format label-studio, or coco"
+        return
     if format_ is Format.csv:
         yield f"fill in its column label, then: s4mi data merge {dataset} {files[0]}"
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s4mi.config.explain import setting_names
     from s4mi.config.methods import METHOD_CONFIGS, METHODS, MethodRegistry, register
+    from s4mi.config.narrow_arms import override_study
     from s4mi.config.run import (
         CLASSIFICATION_METRICS,
         SEGMENTATION_METRICS,
@@ -48,6 +49,7 @@ _MODULES = {
     "load_study": "study_file",
     "make_run_config": "run",
     "make_study": "study_file",
+    "override_study": "narrow_arms",
     "plan_study": "study_plan",
     "read_settings": "yaml_file",
     "register": "methods",
@@ -78,6 +80,7 @@ __all__ = [
     "load_study",
     "make_run_config",
     "make_study",
+    "override_study",
     "plan_study",
     "read_settings",
     "register",

@@ -8,11 +8,15 @@ from s4mi.errors import closest
 def hint(setting: str, known: Sequence[str]) -> str:
     """Suggest a known setting for an unknown one, as the end of a message; empty if there is none.
 
-    In order of preference: a similar name at the top level (if `setting` is at the top level), the same name in
+    A name that is known was written as one key with dots, which only overrides may have.
+
+    Else, in order of preference: a similar name at the top level (if `setting` is at the top level), the same name in
     another section, a similar name in the same section, its initials or the words they stand for (`learning_rate` and
     `lr`).
     """
     section, _, last = setting.rpartition(".")
+    if section and setting in known:  # one key with dots, as overrides have them
+        return f"; in a file, a section has its settings inside: {section}: {{{last}: …}}"
     # A setting of another method may have the name of one that every run has, which wins.
     by_section = sorted(known, key=lambda name: name.startswith("method."))
     names = {name.rpartition(".")[2]: name for name in reversed(by_section)}

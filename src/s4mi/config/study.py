@@ -199,7 +199,8 @@ class StudyConfig(Section):
         for arm in self.arms:
             if others := [seed for seed in arm.seeds or () if seed not in self.seeds]:
                 raise ValueError(
-                    f"arms: {arm.name}: seed {others[0]} is not among the seeds of the study; add it there"
+                    f"arms: {arm.name}: seed {others[0]} is not among the seeds of the study; add it there, or "
+                    "remove it here"
                 )
             if arm.pretraining is not None and arm.pretraining not in self.pretraining:
                 hint = nearest(arm.pretraining, self.pretraining) or "; define it in pretraining:"

@@ -7,10 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from s4mi.config.explain import explain
+from s4mi.config.narrow_arms import override_study
 from s4mi.config.packaged_studies import study_path
 from s4mi.config.study import StudyConfig
 from s4mi.config.study_plan import plan_study
-from s4mi.config.yaml_file import apply_overrides, read_settings
+from s4mi.config.yaml_file import read_settings
 from s4mi.errors import S4miError
 
 
@@ -32,7 +33,7 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
         S4miError: the file cannot be read, or a setting of the study is unknown or invalid.
     """
     contents = read_settings(study_path(path), first="data: {path: …}")
-    return _validated(apply_overrides(contents, overrides), origin=str(path))
+    return _validated(override_study(contents, overrides), origin=str(path))
 
 
 def make_study(contents: dict[str, Any], *, origin: str) -> StudyConfig:

@@ -157,7 +157,7 @@ class _SeedPlan:
         return config
 
     def _arm(self, arm: Arm, starts: list[_PretrainingRun]) -> Iterator[PlannedRun]:
-        label = arm.name or arm.pretraining
+        label = arm.name or arm.pretraining or name_of_method(self._file_settings(arm))
         place = f"arm {label!r}" if label else "unnamed arm"
         if arm.pretraining is not None and not starts:
             raise S4miError(

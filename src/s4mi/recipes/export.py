@@ -23,9 +23,10 @@ from s4mi.inference.export.card_place import card_of, check_card, same_in_other_
 from s4mi.inference.export.deployable import Deployable
 from s4mi.inference.export.formats import WRITERS
 from s4mi.inference.export.model_card import write_model_card
-from s4mi.inference.export.verify import Verification, verification_inputs, verify_export
+from s4mi.inference.export.verify import TREES_APART, Verification, verification_inputs, verify_export
 from s4mi.inference.load import ensure_calibrated, load_exported, select_runs
 from s4mi.inference.model_metadata import ONNX, ImageInput, ModelMetadata, SourceRun, check_ending
+from s4mi.nets.trees import Trees
 from s4mi.records import RunRecord, TaskKind, read_record
 from s4mi.records.atomic import replacing
 from s4mi.records.calibration import read_calibration
@@ -105,7 +106,8 @@ def export_run(source: Path, out: Path, *, task: TaskKind | None = None, overwri
     expected = _predict(trained, inputs.pixels, temperature=metadata.temperature)
     with replacing(out) as draft:
         WRITERS[out.suffix.lower()](_deployable(trained, metadata), metadata, draft)
-        check = verify_export(load_exported(draft), inputs, expected, name=out)
+        apart = TREES_APART if any(isinstance(module, Trees) for module in trained.method.modules()) else 0.0
+        check = verify_export(load_exported(draft), inputs, expected, name=out, apart=apart)
     others = _other_seeds(source, run, task)
     write_model_card(card, out, run, record, metadata, check, twin=twin, others=others, why=chosen.why)
     return ExportResult(out, card, out.stat().st_size / 1e6, check, chosen.why)

@@ -76,7 +76,7 @@ class SuggestResult:
     Attributes:
         files: the files, the table first. chosen: number of chosen images. candidates: number of candidates.
         source: description of the models that chose. failed: unreadable candidates.
-        note: warning to read before annotating, or empty.
+        note: warning to read before annotating, or empty. masks: whether masks are to be annotated, not classes.
     """
 
     files: tuple[Path, ...]
@@ -86,6 +86,7 @@ class SuggestResult:
     source: str
     failed: int
     note: str = ""
+    masks: bool = False
 
 
 TEST_SET_SEEN = (
@@ -139,7 +140,7 @@ def suggest(
         seen = TEST_SET_SEEN if options.cold and not (candidates.held_out or candidates.annotated) else ""
         return SuggestResult(
             files, len(selections), len(candidates.rows), str(strategy), _source(committee, encoder, source),
-            failed.count, note="; ".join(filter(None, (candidates.note, seen))),
+            failed.count, note="; ".join(filter(None, (candidates.note, seen))), masks=kind == "segmentation",
         )  # fmt: skip
 
 

@@ -34,6 +34,8 @@ from s4mi.training.run_task import task_kind
 
 ASSUMED: Final = Spread(seeds=0.02, patients=0.12, single=0.08)
 """Of the difference of two techniques in macro F1 or IoU, where nothing is measured yet."""
+ENDLESS: Final = 1000
+"""So many seeds that more hardly change what can be told."""
 TELLING: Final = 0.10
 """A smallest difference above this is called so: a comparison seldom has differences as large."""
 
@@ -269,9 +271,11 @@ def _more(one: PlannedTask) -> str | None:
     seconds = [run.state.record.cost.seconds if run.state.record else run.seconds_left for run in one.runs]
     known = [value for value in seconds if value is not None]
     cost = f", about {duration(runs * sum(known) / len(known))} one after the other" if known else ""
-    difference = _told(_smallest(one, count), metric_of(one.task).label)
-    limit = _told(
-        smallest_difference(one.spread, Design(1000, one.test_patients, len(one.pairs), one.one_test_set)), ""
-    )
+    label, told = metric_of(one.task).label, _smallest(one, count)
+    # The approximation of the degrees of freedom is not monotone: with few test patients more seeds may tell less.
+    if told >= min(_smallest(one, mine) for mine in one.pairs) < math.inf:
+        return f"more seeds: tell no smaller difference with these test {one.unit}; more test {one.unit} would"
+    least = min(_smallest(one, seeds) for seeds in (*range(2, MOST_SEEDS + 1), ENDLESS))
+    difference, limit = _told(told, label), _told(least, "")
     endless = f"; no number of seeds tells less than{limit} with these test {one.unit}" if one.one_test_set else ""
     return f"with {setting}: {difference}, {plural(runs, 'more run')}{cost}{endless}"

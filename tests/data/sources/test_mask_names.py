@@ -229,3 +229,37 @@ def test_silent_instance_masks_with_ids_above_255_are_one_class_by_mask_nonzero(
     assert manifest.spec.mask_classes == ("background", "cell")
     assert manifest.rows[0].mask is not None
     assert np.array_equal(read_mask(manifest.rows[0].mask, manifest.spec.mask_values), ids > 0)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "image_end", "mask_end"),
+    [
+        ("Bilder", "Konturen", "", "_lesion_GT"),
+        ("scans", "expert1", "", "_lesion_GT"),
+        ("scans", "expert1", "", "_mask"),
+        ("raw", "seg", "_DAPI", "_cells"),
+        ("Bilder", "Masken", "", ""),
+    ],
+)
+def test_folders_of_images_and_of_masks_are_not_classes(
+    tmp_path: Path, images: str, masks: str, image_end: str, mask_end: str
+) -> None:
+    for number in range(3):
+        picture(tmp_path / images / f"plate{number}{image_end}.png", seed=number)
+        square(tmp_path / masks / f"plate{number}{mask_end}.png", 1, number)
+    (finding,) = read_folder(tmp_path).findings
+    assert (finding.code, finding.file) == ("mask-folder", masks)
+    (report,) = check_path(tmp_path)
+    assert report.command is not None
+    options = shlex.split(report.command.partition("-o ")[2])[1:]
+    affixes = ["--image-suffix", image_end] * bool(image_end) + ["--mask-suffix", mask_end] * bool(mask_end)
+    assert options == ["--images", images, "--masks", masks, *affixes]
+    assert report.summary is not None
+    assert report.summary.images == 3
+
+
+def test_classes_with_equal_names_of_images_are_classes(tmp_path: Path) -> None:
+    for number, name in enumerate(("benign", "malignant")):
+        for stem in ("1", "2", "3_scan"):
+            picture(tmp_path / name / f"{stem}.png", seed=number)
+    assert read_folder(tmp_path).classes == ("benign", "malignant")

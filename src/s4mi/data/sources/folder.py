@@ -19,7 +19,7 @@ from s4mi.data.row import Row
 from s4mi.data.sources.affix_use import masks_in_images
 from s4mi.data.sources.misplaced_masks import find_mask_folders, find_masks_beside
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, match, some
-from s4mi.data.sources.patient_pattern import group_by_name
+from s4mi.data.sources.patient_pattern import group_by_name, patient_folder_findings
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.data.walk import image_files, is_hidden, visible_files
@@ -86,6 +86,7 @@ def read_folder(source: Path, options: FolderOptions | None = None) -> FoundData
     if len(classes) == 1:
         message = f"{classes[0]!r} is the only class; use --no-classes, or pass its folder, to import unlabelled images"
         findings.append(Finding("one-class", "error", ".", None, message))
+    findings.extend(patient_folder_findings(classes))
     masked = any(row.mask is not None for row in rows)
     kind = {
         (True, True): "a folder per class, with masks", (True, False): "a folder per class",

@@ -6,7 +6,7 @@ called `mask_1.png` raises no alarm.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from s4mi.data.files import stem_of
 from s4mi.data.names import normalised
 
 LONG_WORDS = (
-    "masks?", "segmentations?", "segmented", "labelmaps?", "labels?", "ground[ _-]?truths?", "annotations?", "annot",
-    "contours?", "lesions?", "binary",
+    "mask(?:s|en?)?", "segmentations?", "segmentierung(?:en)?", "segmented", "labelmaps?", "labels?",
+    "ground[ _-]?truths?", "annotation(?:s|en)?", "annot", "contours?", "konturen?", "outlines?", "lesions?", "binary",
 )  # fmt: skip
 SHORT_WORDS = ("segm?s?", "gts?", "anno", "rois?", "manual", "superpixels?", "bin")
 """Words that need a separator, as they may end other words."""
@@ -24,7 +24,7 @@ NUMBER = rf"{SEPARATOR}*\(?[0-9]+\)?"
 _LONG, _SHORT = "|".join(LONG_WORDS), "|".join(SHORT_WORDS)
 _SUFFIX = re.compile(
     rf"(?P<stem>.+?)(?P<before>{SEPARATOR}+\(?[0-9]+\)?)?"
-    rf"(?P<affix>{SEPARATOR}*(?:{_LONG})|{SEPARATOR}+(?:{_SHORT}))(?P<number>{NUMBER})?",
+    rf"(?P<affix>(?:{SEPARATOR}*(?:{_LONG})|{SEPARATOR}+(?:{_SHORT}))+)(?P<number>{NUMBER})?",
     re.IGNORECASE,
 )
 _PREFIX = re.compile(
@@ -94,33 +94,71 @@ def most_common_affixes(names: Iterable[MaskName]) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class MaskFolder:
-    """A folder of masks beside the folder of their images, and the affixes of the masks' names."""
+    """A folder of masks beside the folder of their images, and the affixes of the names of both."""
 
     masks: Path
     images: Path
     prefix: str = ""
     suffix: str = ""
+    image_suffix: str = ""
 
 
 def mask_folders(images: Iterable[Path], source: Path) -> list[MaskFolder]:
-    """Return the folders below `source` called after masks, whose names are those of images in a folder beside them."""
+    """Return the folders of masks below `source`, whose names are those of images in a folder beside them.
+
+    A folder called after masks needs no more than these names, as they are or without what all of a folder end in
+    (`a_DAPI`, `a_cells`); in one of another name they have a word for masks as well (`a_lesion_GT` of `a`).
+    """
     by_folder: dict[Path, dict[str, Path]] = defaultdict(dict)
     for image in images:
         if image.parent != source:
             by_folder[image.parent][normalised(stem_of(image)).casefold()] = image
     found = []
     for folder, files in by_folder.items():
-        if not is_mask_word(folder.name):
-            continue
+        called = is_mask_word(folder.name)
         for other, others in by_folder.items():
-            if other.parent != folder.parent or is_mask_word(other.name):
+            if other == folder or other.parent != folder.parent or is_mask_word(other.name):
                 continue
-            affixes = [_affixes(stem, file, others) for stem, file in files.items()]
-            known = [pair for pair in affixes if pair is not None]
-            if len(known) >= MIN_SHARE * len(files) or other.name.lower() in ("image", "images"):
-                found.append(MaskFolder(folder, other, *(Counter(known).most_common(1)[0][0] if known else ("", ""))))
+            if (one := _mask_folder(folder, files, other, others, called=called)) is not None:
+                found.append(one)
                 break
     return found
+
+
+def _mask_folder(
+    folder: Path, files: Mapping[str, Path], other: Path, others: Mapping[str, Path], *, called: bool
+) -> MaskFolder | None:
+    affixes = [_affixes(stem, file, others) for stem, file in files.items()]
+    known = [pair for pair in affixes if pair is not None and (called or pair != ("", ""))]
+    if len(known) >= MIN_SHARE * len(files):
+        return MaskFolder(folder, other, *Counter(known).most_common(1)[0][0])
+    if not called:
+        return None
+    if (ends := common_ends(list(map(_stem, others.values())), list(map(_stem, files.values())))) is not None:
+        return MaskFolder(folder, other, suffix=ends[1], image_suffix=ends[0])
+    if other.name.lower() in ("image", "images"):
+        return MaskFolder(folder, other, *(Counter(known).most_common(1)[0][0] if known else ("", "")))
+    return None
+
+
+def common_ends(images: Sequence[str], masks: Sequence[str]) -> tuple[str, str] | None:
+    """Return what all names of images and all of masks end in, if without that they are the same names; else None."""
+    if not images or not masks:
+        return None
+    suffix, mask_suffix = _common_end(images), _common_end(masks)
+    shared = {name.removesuffix(suffix) for name in images} & {name.removesuffix(mask_suffix) for name in masks}
+    return (suffix, mask_suffix) if len(shared) >= MIN_SHARE * max(len(images), len(masks)) else None
+
+
+def _common_end(names: Sequence[str]) -> str:
+    """Return what all names end in, from a separator on."""
+    if len(names) < 2:
+        return ""
+    first, last = min(name[::-1] for name in names), max(name[::-1] for name in names)
+    length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    end = first[:length][::-1]
+    start = next((i for i, sign in enumerate(end) if sign in " _.-"), None)
+    return "" if start is None else end[start:]
 
 
 def is_mask_word(folder_name: str) -> bool:

@@ -41,9 +41,10 @@ def find_mask_folders(images: Sequence[Path], folder: Path, *, source: Path) -> 
         return []
     first = found[0]
     arguments = ["--images", _name(first.images, folder), "--masks", _name(first.masks, folder)]
-    arguments += ["--mask-prefix", first.prefix] * bool(first.prefix) + ["--mask-suffix", first.suffix] * bool(
-        first.suffix
-    )
+    for option, affix in (
+        ("--image-suffix", first.image_suffix), ("--mask-prefix", first.prefix), ("--mask-suffix", first.suffix),
+    ):  # fmt: skip
+        arguments += [option, affix] * bool(affix)
     hint = f"use s4mi data import pairs with {shlex.join(arguments)}"
     if len(found) > 1:
         others = some([_name(one.masks, source) for one in found[1:]])

@@ -1,8 +1,10 @@
 """Read tables of labels (CSV, TSV, Parquet, Excel) as records of text with their line numbers."""
 
+import codecs
 import csv
 import io
 import logging
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,11 @@ from s4mi.errors import S4miError, nearest, require_extra
 from s4mi.formatting import plural
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls")
+UNNAMED = "__UNNAMED__"
+"""What the reader of Excel calls a column without a name."""
+SEARCHED_BELOW_TITLE = 5
+MIN_SEPARATORS = 2
+"""A line with so many separators has column names or cells, below a title without any."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +38,25 @@ class SourceTable:
     columns: tuple[str, ...]
     records: tuple[TableRow, ...]
 
-    def missing(self, columns: Sequence[tuple[str, str]]) -> S4miError:
-        """Return the error for columns, each with the option that names it, which the table does not have."""
+    def missing(self, columns: Sequence[tuple[str, str]], *, images: Sequence[str] = ()) -> S4miError:
+        """Return the error for columns, each with the option that names it, which the table does not have.
+
+        Args:
+            images: columns that list image files.
+        """
+        found = next(iter(images), None) if any(option == "--image" for _, option in columns) else None
+        use = f"; {found!r} names images: use --image {shlex.quote(found)}" if found is not None else ""
+        known = ", ".join(self.columns)
         if len(columns) == 1:
             (column, option), *_ = columns
             near = nearest(column, self.columns)
-            hint = f"{near} Choose it with {option}" if near else f"; choose one with {option}"
-            return S4miError(f"{self.path}:1: no column {column!r} (columns: {', '.join(self.columns)}){hint}")
-        named = ", ".join(f"{column!r} for {option}{nearest(column, self.columns)}" for column, option in columns)
-        return S4miError(f"{self.path}:1: no columns {named} (columns: {', '.join(self.columns)}); choose among these")
+            hint = use or (f"{near} Choose it with {option}" if near else f"; choose one with {option}")
+            return S4miError(f"{self.path}:1: no column {column!r} (columns: {known}){hint}")
+        named = ", ".join(
+            f"{column!r} for {option}{'' if use and option == '--image' else nearest(column, self.columns)}"
+            for column, option in columns
+        )
+        return S4miError(f"{self.path}:1: no columns {named} (columns: {known}); choose among these{use}")
 
     def require(self, column: str, *, option: str) -> str:
         """Return `column` if the table has it, else raise S4miError with the closest name and the option to set it."""
@@ -65,13 +82,11 @@ def read_table(path: Path) -> SourceTable:
 
 
 def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise S4miError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    text = _decoded(path)
     first = text.partition("\n")[0]
     # Spreadsheet programs write CSV with ',', ';' or tabs, depending on the locale; the header shows which.
     separator = separator or max(",;\t", key=first.count)
+    _refuse_title(path, text, separator)
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=separator)
     before = 0
@@ -104,6 +119,43 @@ def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
     return _checked(path, columns, records)
 
 
+def _decoded(path: Path) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 with a byte order mark, as Excel writes "Unicode text"."""
+    contents = path.read_bytes()
+    encoding = "utf-16" if contents.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = contents.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-16":
+            raise S4miError(f"{path}: not valid UTF-16 (byte {error.start}); save it as UTF-8") from error
+        line = 1 + contents.count(b"\n", 0, error.start)
+        raise S4miError(
+            f"{path}:{line}: not UTF-8 (byte {error.start}: 0x{contents[error.start]:02X}); save it as UTF-8, in Excel "
+            'as "CSV UTF-8", or convert it: iconv -f WINDOWS-1252 -t UTF-8'
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _refuse_title(path: Path, text: str, separator: str) -> None:
+    """Raise if the first line is a title above the column names: a line below it has over twice as many cells."""
+    first, *lines = text.split("\n", SEARCHED_BELOW_TITLE + 1)
+    below = [(number, line) for number, line in enumerate(lines[:SEARCHED_BELOW_TITLE], start=2) if line.strip()]
+    if _filled(first, separator) > 1 and below and below[0][1].count(separator) == first.count(separator):
+        return
+    for number, line in below:
+        most = max(",;\t", key=line.count)
+        if first.strip() and line.count(most) >= max(MIN_SEPARATORS, 2 * _filled(first, most)):
+            raise _title(path, first.strip(f' "{most}'), f"they seem to be in line {number}")
+
+
+def _filled(line: str, separator: str) -> int:
+    return sum(bool(cell.strip(' "')) for cell in line.split(separator))
+
+
+def _title(path: Path, title: str, where: str) -> S4miError:
+    return S4miError(f"{path}:1: {title!r} is not the column names; delete what is above those ({where})")
+
+
 def _read_frame(path: Path) -> SourceTable:
     import polars  # imported late, as it takes 0.1 s and most tables are CSV
 
@@ -123,6 +175,9 @@ def _read_frame(path: Path) -> SourceTable:
     except Exception as error:  # polars and the Excel reader pass on any exception of their parsers
         reason = " ".join(str(error).split())
         raise S4miError(f"{path}: cannot be read as {path.suffix} ({reason}); export it again, or as CSV") from error
+    named = [column for column in frame.columns if not column.startswith(UNNAMED)]
+    if len(named) == 1 and len(frame.columns) > MIN_SEPARATORS:
+        raise _title(path, named[0], f"the sheet has {len(frame.columns)} columns")
     records = [
         TableRow(number, {column: _as_text(value) for column, value in cells.items()})
         for number, cells in enumerate(frame.iter_rows(named=True), start=2)

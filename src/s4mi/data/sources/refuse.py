@@ -6,6 +6,7 @@ from dataclasses import replace
 from s4mi.data.sources.types import FoundDataset
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 
 MISSING_FILES = ("missing-image", "missing-mask")
 """Codes of findings about rows that can be skipped."""
@@ -34,7 +35,7 @@ def refuse_errors(found: FoundDataset) -> None:
     """Raise ImportRefusedError if there are errors, or S4miError if there are no images."""
     errors = [finding for finding in found.findings if finding.severity == "error"]
     if errors:
-        more = f" (and {len(errors) - 1} more; list all: s4mi data check {found.folder})" if len(errors) > 1 else ""
+        more = f" (and {plural(len(errors) - 1, 'more error')})" if len(errors) > 1 else ""
         message = f"{found.folder / errors[0].location}: {errors[0].message}{more}"
         raise ImportRefusedError(message, errors)
     if not found.rows:

@@ -9,6 +9,7 @@ from typing import Any
 
 from s4mi.data.files import SUFFIXES, suffix_of
 from s4mi.data.sources.file_lookup import FileLookup
+from s4mi.data.sources.find_columns import columns_of_files
 from s4mi.data.sources.label_names import NEGATIVE, combined, is_missing
 from s4mi.data.sources.one_hot import NO, UNCERTAIN, YES
 from s4mi.data.sources.read_table import SourceTable, read_table
@@ -19,23 +20,29 @@ from s4mi.errors import S4miError
 
 IMAGES = (
     "image", "image_path", "imagepath", "filename", "file_name", "file", "path", "filepath", "file_path", "image_file",
-    "image_index", "image_name",
+    "image_index", "image_name", "bild", "bilddatei", "datei", "dateiname",
 )  # fmt: skip
 IMAGE_IDS = ("image_id", "imageid", "id_code", "isic_id", "id")
-MASKS = ("mask", "mask_path", "mask_file", "segmentation")
+MASKS = ("mask", "mask_path", "mask_file", "segmentation", "maske", "segmentierung")
 LABELS = (
     "label", "labels", "class", "classes", "class_name", "diagnosis", "dx", "target", "category", "finding", "findings",
     "finding_labels", "cell_type", "celltype", "tissue_type", "tumor_type", "tumour_type", "lesion_type", "disease",
-    "pathology", "grade", "severity", "level", "stage", "retinopathy_grade",
+    "pathology", "grade", "severity", "level", "stage", "retinopathy_grade", "diagnose", "befund", "klasse",
+    "histologie", "diagnostic", "diagnostico", "diagnosi", "classe", "clase",
 )  # fmt: skip
 GROUPS = (
     "group", "patient", "patient_id", "patientid", "patient_no", "subject", "subject_id", "subjectid", "participant_id",
-    "lesion_id", "case", "case_id", "study_id",
+    "lesion_id", "case", "case_id", "study_id", "patienten_id", "patienten_nr", "patient_nr", "patientennummer",
+    "pat_id", "pat_nr", "fall", "fall_id", "fallnummer", "paciente", "paziente",
 )  # fmt: skip
-SPLITS = ("split", "part", "set", "subset")
+SPLITS = ("split", "part", "set", "subset", "partition", "fold", "phase", "usage")
 NO_LABELS = frozenset({"sex", "gender", "patient_gender", "patient_sex", "view", "view_position", "laterality", "side",
-                       "eye", "race", "ethnicity", "scanner", "site", "hospital"})  # fmt: skip
+                       "eye", "race", "ethnicity", "scanner", "site", "hospital", "device", "camera", "operator",
+                       "geschlecht", "auge", "seite", "klinik", "zentrum", "kamera"})  # fmt: skip
 """Columns of a few words that describe the patient or the recording."""
+SIDES = frozenset({"od", "os", "ou", "left", "right", "l", "r", "links", "rechts", "li", "re", "m", "f", "w", "male",
+                   "female"})  # fmt: skip
+"""Cells that say which eye or side, or which sex."""
 MAX_CATEGORIES = 30
 
 
@@ -56,14 +63,21 @@ def suggest_options(table: SourceTable) -> TableOptions:
         return next((plain[name] for name in names if name in plain and usable(plain[name])), None)
 
     files = [c for c in table.columns if any(suffix_of(Path(record.cells[c])) in SUFFIXES for record in records)]
-    split = named(SPLITS)
+    images, masks = columns_of_files(table)
+    image = (
+        named(IMAGES, usable=lambda column: not images or column in images)
+        or next((column for column in (*files, *images) if column in images), None)
+        or next(iter(files), None)
+        or named(IMAGE_IDS)
+        or table.columns[0]
+    )
     options = TableOptions(
-        image=named(IMAGES) or next(iter(files), None) or named(IMAGE_IDS) or table.columns[0],
-        mask=named(MASKS),
+        image=image,
+        mask=named(MASKS) or next((column for column in masks if column != image), None),
         label=named(LABELS, usable=lambda column: _is_label(table, column))
         or named(LABELS, usable=lambda column: _is_label(table, column, classes=1)),
         group=named(GROUPS),
-        split=split if split and contains_only(split, (*PART_NAMES, "")) else None,
+        split=_parts(table, [split for split in (named(SPLITS), *table.columns) if split]),
     )
     if options.label is not None:
         return replace(options, **_cells(table, options.label))
@@ -78,6 +92,15 @@ def suggest_options(table: SourceTable) -> TableOptions:
     if (label := _categories(table, used - {None})) is not None:
         return replace(options, label=label, **_cells(table, label))
     return replace(options, one_hot=tuple(columns), **_unclear(table, columns))
+
+
+def _parts(table: SourceTable, columns: Sequence[str]) -> str | None:
+    """Return the first column that holds names of parts of a split alone, at least two."""
+    for column in columns:
+        cells = {record.cells[column].lower() for record in table.records} - {""}
+        if cells <= PART_NAMES.keys() and len({PART_NAMES[cell] for cell in cells}) > 1:
+            return column
+    return None
 
 
 def _is_label(table: SourceTable, column: str, *, classes: int = 2) -> bool:
@@ -124,6 +147,8 @@ def _categories(table: SourceTable, used: Container[str | None]) -> str | None:
         if column in used or _plain(column) in NO_LABELS:
             continue
         cells = Counter(record.cells[column] for record in table.records if record.cells[column])
+        if all(cell.lower() in SIDES for cell in cells):
+            continue
         repeated = 2 <= len(cells) <= MAX_CATEGORIES and 2 * len(cells) <= sum(cells.values())
         if repeated and not any(re.search(r"\d", cell) for cell in cells):
             return column
@@ -175,7 +200,12 @@ def with_files(table: SourceTable, options: TableOptions, *, others: Sequence[So
     cells = [record.cells[column] for one in (table, *others) for record in one.records if column in record.cells]
     images = suggest_images(table.path.parent, cells)
     pattern = "" if options.group else suggest_patients(cells)
-    return replace(options, images=None if images == ("images",) else images, group_pattern=pattern)
+    options = replace(options, images=None if images == ("images",) else images, group_pattern=pattern)
+    if not options.mask:
+        return options
+    listed = [cell for record in table.records if (cell := record.cells[options.mask])]
+    masks = suggest_images(table.path.parent, listed, masks=True)
+    return replace(options, masks=None if masks == ("masks",) else masks)
 
 
 def _joined(tables: Mapping[Path, SourceTable], choice: TableChoice) -> TableOptions:
@@ -217,6 +247,7 @@ def command_arguments(options: TableOptions) -> list[str]:
     ):  # fmt: skip
         arguments += [] if text is None else [flag, text]
     arguments += [argument for path in options.join for argument in ("--join", str(path))]
-    arguments += [argument for name in options.images or () for argument in ("--images", name)]
+    for flag, folders in (("--images", options.images), ("--masks", options.masks)):
+        arguments += [argument for name in folders or () for argument in (flag, name)]
     arguments += [argument for name in options.negatives for argument in ("--negative", name)]
     return arguments + (["--one-hot-prefix", options.one_hot_prefix] if options.one_hot_prefix else [])

@@ -23,12 +23,17 @@ PATIENTS = (
 """Patterns of patients in names: a word for it, or one eye of two."""
 
 
-def suggest_images(folder: Path, cells: Sequence[str]) -> tuple[str, ...]:
-    """Return the folders, or a pattern for many, that hold the images of `cells`; `("images",)` if that suffices."""
-    default = FileLookup.below(folder, ["images"])
+def suggest_images(folder: Path, cells: Sequence[str], *, masks: bool = False) -> tuple[str, ...]:
+    """Return the folders, or a pattern for many, that hold the images of `cells`; `("images",)` if that suffices.
+
+    Args:
+        masks: look for masks, which are in folders called after masks, and in `("masks",)` by default.
+    """
+    usual = ("masks" if masks else "images",)
+    default = FileLookup.below(folder, usual)
     missing = [cell for cell in cells[:: max(1, len(cells) // SAMPLED)] if default.find(cell) is None]
     if not missing:
-        return ("images",)
+        return usual
     by_name: dict[str, list[Path]] = defaultdict(list)
     for file in image_files(folder):
         for name in {file.name, stem_of(file)}:
@@ -36,11 +41,11 @@ def suggest_images(folder: Path, cells: Sequence[str]) -> tuple[str, ...]:
     found: Counter[str] = Counter()
     for cell in cells:
         path = cell.replace("\\", "/")
-        files = [file for file in by_name.get(path.rpartition("/")[2], ()) if not _of_masks(file, folder)]
+        files = [file for file in by_name.get(path.rpartition("/")[2], ()) if in_mask_folder(file, folder) == masks]
         if len(files) == 1 and (root := _root(files[0], path)) is not None and root.is_relative_to(folder):
             found[root.relative_to(folder).as_posix()] += 1
     if not found:
-        return ("images",)
+        return usual
     folders = tuple(sorted(found))
     if len(folders) <= MAX_FOLDERS:
         return folders
@@ -76,7 +81,8 @@ def suggest_patients(names: Sequence[str]) -> str:
     return ""
 
 
-def _of_masks(file: Path, folder: Path) -> bool:
+def in_mask_folder(file: Path, folder: Path) -> bool:
+    """Whether a folder between `folder` and `file` is called after masks."""
     return any(is_mask_word(part) for part in file.relative_to(folder).parts[:-1])
 
 

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from s4mi.data.files import stem_of
 from s4mi.data.sources.folder import FolderOptions, read_folder
-from s4mi.data.sources.mask_names import MaskFolder, mask_folders, masks_beside, most_common_affixes
+from s4mi.data.sources.mask_names import MaskFolder, common_ends, mask_folders, masks_beside, most_common_affixes
 from s4mi.data.sources.pair_by_name import AffixPattern
 from s4mi.data.sources.pairs import PairsOptions, image_folders, read_pairs
+from s4mi.data.sources.patient_pattern import group_by_name, pattern_of_folders
+from s4mi.data.sources.suggest_files import suggest_patients
 from s4mi.data.sources.types import PART_NAMES, FoundDataset
 from s4mi.data.walk import image_files
 
@@ -17,6 +20,18 @@ Suggestion = tuple[FoundDataset, str, list[str]]
 
 def suggest_folder(path: Path) -> Suggestion:
     """Return what an import of `path` would find, the kind of source to import it as, and the arguments for it."""
+    found, kind, arguments = _layout(path)
+    if not any(finding.severity == "error" for finding in found.findings):
+        pattern = suggest_patients([row.image.name for row in found.rows])
+        if (folders := pattern_of_folders(found.classes)) and kind == "folder" and not arguments:
+            found, arguments, pattern = read_folder(path, FolderOptions(classes=False)), ["--no-classes"], folders
+        rows, findings = group_by_name(found.rows, pattern, source=found.folder) if pattern else ([], [])
+        if rows and not findings:
+            return replace(found, rows=tuple(rows)), kind, [*arguments, "--group-pattern", pattern]
+    return found, kind, arguments
+
+
+def _layout(path: Path) -> Suggestion:
     if path.is_dir() and image_folders(path, PairsOptions()):
         return read_pairs(path), "pairs", []
     found = read_folder(path)
@@ -41,8 +56,10 @@ def _as_pairs(found: FoundDataset, path: Path) -> Suggestion:
     if not folders:
         return found, "folder", []
     images, masks = [one.images.name for one in folders], [one.masks.name for one in folders]
-    prefix, suffix = Counter((one.prefix, one.suffix) for one in folders).most_common(1)[0][0]
-    return _pairs(path, images, masks, AffixPattern(mask_prefix=prefix, mask_suffix=suffix))
+    named = Counter((one.image_suffix, one.prefix, one.suffix) for one in folders).most_common(1)[0][0]
+    image_suffix, prefix, suffix = named
+    naming = AffixPattern(image_suffix=image_suffix, mask_prefix=prefix, mask_suffix=suffix)
+    return _pairs(path, images, masks, naming)
 
 
 def _folders(path: Path) -> list[MaskFolder]:
@@ -79,22 +96,7 @@ def _is_manual(names: str) -> bool:
 def _affixes(images: Path, masks: Path) -> tuple[str, str] | None:
     """Return the suffixes of images and masks if without them every name is in both folders."""
     stems, other = ([stem_of(file) for file in image_files(folder)] for folder in (images, masks))
-    if not stems or not other:
-        return None
-    suffix, mask_suffix = _common_end(stems), _common_end(other)
-    shared = {name.removesuffix(suffix) for name in stems} & {name.removesuffix(mask_suffix) for name in other}
-    return (suffix, mask_suffix) if len(shared) >= 0.8 * max(len(stems), len(other)) else None
-
-
-def _common_end(names: Sequence[str]) -> str:
-    """Return what all names end in, from a separator on."""
-    if len(names) < 2:
-        return ""
-    first, last = min(name[::-1] for name in names), max(name[::-1] for name in names)
-    length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    end = first[:length][::-1]
-    start = next((i for i, sign in enumerate(end) if sign in " _.-"), None)
-    return "" if start is None else end[start:]
+    return common_ends(stems, other)
 
 
 def _pairs(path: Path, images: Sequence[str], masks: Sequence[str], naming: AffixPattern) -> Suggestion:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from s4mi.data.row import MANIFEST_NAME, Row
+from s4mi.data.row import MANIFEST_NAME, PARTS, Row
 from s4mi.data.sources.file_lookup import has_folder
 from s4mi.data.sources.join_tables import join_tables
 from s4mi.data.sources.one_hot import one_hot_classes
@@ -109,6 +109,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         findings.append(Finding("unknown-labels", "note", first_table, None, message))
     if not options.one_hot:
         findings += label_cell_findings(cells, options, file=first_table)
+    findings += _folders_of_parts(rows, options, folder=folder, file=first_table)
     if options.separator and not any(options.separator in text for text in texts):
         message = f"--label-separator {options.separator!r} is in no label; correct it if labels have several names"
         findings.append(Finding("label-separator", "warning", first_table, None, message))
@@ -123,6 +124,23 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
         folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, listed=source.is_file(),
         table=first_table if len(tables) == 1 else "",
     )  # fmt: skip
+
+
+def _folders_of_parts(rows: Sequence[Row], options: TableOptions, *, folder: Path, file: str) -> list[Finding]:
+    """Return a warning if images are in folders called after parts of a split, which no column and no option names."""
+    if options.split is not None or any(row.split is not None for row in rows):
+        return []
+    parents = {row.image.parent for row in rows if row.image.is_relative_to(folder)}
+    words = {name.lower() for parent in parents for name in parent.relative_to(folder).parts}
+    parts = {PART_NAMES[word] for word in words if word in PART_NAMES}
+    if len(parts) < 2:
+        return []
+    named = ", ".join(part for part in PARTS if part in parts)
+    message = (
+        f"images are in folders of the parts {named}, but no column says which, so that a split of your own "
+        "mixes them; add a column split, or use --split-column '' if that is meant"
+    )
+    return [Finding("folders-of-parts", "warning", file, None, message)]
 
 
 def _require_matches(options: TableOptions, folders: Sequence[Path]) -> None:

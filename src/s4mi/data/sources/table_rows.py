@@ -1,5 +1,6 @@
 """The images, masks, labels, patients and parts of the split in the rows of a table."""
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 from s4mi.data.names import normalised
 from s4mi.data.row import PARTS, Row
 from s4mi.data.sources.file_lookup import FileLookup
+from s4mi.data.sources.find_columns import columns_of_files
 from s4mi.data.sources.one_hot import OneHotLabels, read_one_hot
 from s4mi.data.sources.patient_pattern import compile_pattern, patient_of
 from s4mi.data.sources.read_table import SourceTable, TableRow
+from s4mi.data.sources.suggest_files import suggest_images
 from s4mi.data.sources.table_labels import parse_labels
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import PART_NAMES
@@ -29,6 +32,7 @@ class TableReader:
     findings: list[Finding] = field(default_factory=list)
     label_names: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    _folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         options = self.options
@@ -41,7 +45,7 @@ class TableReader:
         for column in options.one_hot:
             self._require(column, option="--one-hot")
         if self._missing:
-            raise self.table.missing(self._missing)
+            raise self.table.missing(self._missing, images=columns_of_files(self.table)[0])
         if options.one_hot and options.label:
             raise S4miError(f"--label {options.label!r}: cannot be combined with --one-hot; use one of them")
         self.pattern = compile_pattern(options.group_pattern) if options.group_pattern else None
@@ -124,9 +128,21 @@ class TableReader:
         path = lookup.find(cell)
         if path is None:
             folders = " or ".join(str(folder) for folder in lookup.folders)
-            message = f"{kind} {cell!r} not found in {folders}; set its folder with --{kind}s, or use --skip-missing"
+            message = (
+                f"{kind} {cell!r} not found in {folders}; {self._place(column, cell, kind)}, or use --skip-missing"
+            )
             self._error(f"missing-{kind}", record, message)
         return path
+
+    def _place(self, column: str, cell: str, kind: str) -> str:
+        """Return a hint at the folder of a file, searched once below that of the table."""
+        if kind not in self._folders:
+            cells = [text for record in self.table.records if (text := record.cells[column])]
+            self._folders[kind] = suggest_images(self.folder, cells, masks=kind == "mask")
+        names = self._folders[kind]
+        if FileLookup.below(self.folder, names).find(cell) is None:
+            return f"set its folder with --{kind}s"
+        return f"use {shlex.join(argument for name in names for argument in (f'--{kind}s', name))}"
 
     def _labels(self, record: TableRow) -> tuple[str, ...] | None:
         cell = record.cells[self.label] if self.label else ""

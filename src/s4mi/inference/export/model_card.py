@@ -70,7 +70,7 @@ def _test_results(run: Path) -> tuple[tuple[ImageScores, ...], Predictions | Non
 
 def _files(file: Path, twin: Path | None, metadata: ModelMetadata, verification: Verification) -> list[ModelFile]:
     """The model, and the same model in the other format if it was exported to the same folder under the same name."""
-    checked = f"probabilities agree to {max(verification.difference, 1e-7):.0e} on {verification.origin}"
+    checked = f"probabilities agree to {verification.text} on {verification.origin}"
     files = [(file, checked)]
     if twin is not None:
         files.append((twin, "likewise, when it was exported"))

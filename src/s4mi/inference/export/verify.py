@@ -20,6 +20,9 @@ from s4mi.training.run_dir import RunDir
 
 TOLERANCE = 1e-4
 """Largest accepted difference of probabilities."""
+TREES_APART = 1e-3
+"""Accepted share of pixels that differ by more in a forest: its probabilities jump where a feature, which rounding
+changes in its last digits, is at a threshold. Measured on PH² at 64 pixels: 0.0003, and no other decision."""
 IMAGES = 8
 BATCHES = (1, 3, 4)
 """Different batch sizes, to detect a file with a hard-coded one; they sum to `IMAGES`."""
@@ -42,11 +45,22 @@ class VerificationInputs:
 
 @dataclass(frozen=True)
 class Verification:
-    """Largest difference between the probabilities of a file and its run, and the images they were compared on."""
+    """Largest difference between the probabilities of a file and its run, and the images they were compared on.
+
+    Attributes:
+        apart: share of the pixels that differ by more than `TOLERANCE`, which `difference` leaves out.
+    """
 
     difference: float
     origin: str
     real: bool
+    apart: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """How well the probabilities agree, such as `1e-07`."""
+        rest = f" in all but {100 * self.apart:.2g} % of pixels, where trees split otherwise" if self.apart else ""
+        return f"{max(self.difference, 1e-7):.0e}{rest}"
 
 
 def verification_inputs(run: RunDir, spec: DatasetSpec, preprocessing: Preprocessing) -> VerificationInputs:
@@ -76,14 +90,18 @@ def verify_export(
     expected: tuple[NDArray[np.float32], NDArray[np.float32]],
     *,
     name: Path,
+    apart: float = 0.0,
 ) -> Verification:
     """Compare both outputs of a file with the run's probabilities, with and without temperature scaling.
 
+    Args:
+        apart: share of the images or pixels that may differ by more than `TOLERANCE`.
+
     Raises:
-        S4miError: they differ by more than `TOLERANCE`.
+        S4miError: they differ by more than `TOLERANCE`, in a larger share.
     """
     to_probabilities = sigmoid if model.metadata.task == "multilabel" else softmax
-    start, worst = 0, 0.0
+    start, differences = 0, list[NDArray[np.float32]]()
     for count in BATCHES:
         batch = slice(start, start + count)
         start += count
@@ -95,13 +113,16 @@ def verify_export(
                     f"{name}: its output shape {actual.shape} is not the run's {target.shape}, so it was not kept; "
                     "try the other format (.onnx, .pt2)"
                 )
-            worst = max(worst, float(np.abs(actual - target).max()))
-    if not worst <= TOLERANCE:
+            differences.append(np.abs(actual - target).max(axis=1).ravel())
+    difference = np.concatenate(differences)
+    agree = difference <= TOLERANCE  # not where it is NaN
+    share = float(1 - agree.mean())
+    if share > apart:
         raise S4miError(
-            f"{name}: its probabilities differ from the run's by up to {worst:.1e} on {inputs.origin} (allowed: "
-            f"{TOLERANCE:.0e}), so it was not kept; try the other format (.onnx, .pt2)"
+            f"{name}: its probabilities differ from the run's by up to {difference.max():.1e} on {inputs.origin} "
+            f"(allowed: {TOLERANCE:.0e}), so it was not kept; try the other format (.onnx, .pt2)"
         )
-    return Verification(worst, inputs.origin, inputs.real)
+    return Verification(float(difference[agree].max(initial=0)), inputs.origin, inputs.real, share)
 
 
 def _candidate_files(run: RunDir) -> tuple[list[Path], str]:
