@@ -34,9 +34,9 @@ def pytest_configure() -> None:
     """
     torch.set_num_threads(1)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks a server for weights
-    hypothesis.settings.register_profile("ci", derandomize=True)
-    if os.environ.get("CI"):
-        hypothesis.settings.load_profile("ci")
+    hypothesis.settings.register_profile("home", deadline=None)
+    hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+    hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 
 def pytest_collection_finish() -> None:

@@ -41,6 +41,24 @@ def test_the_features_are_those_of_the_plain_network(name: str, arithmetic: Arit
     assert F.cosine_similarity(features, network(images)).min() >= least
 
 
+@pytest.mark.parametrize("arithmetic", ["mixed", "bfloat16"])
+@torch.inference_mode()
+def test_a_processor_without_the_packed_layout_computes_the_same(
+    arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> torch.Tensor:
+        raise RuntimeError("mkldnn_reorder_linear_weight: bf16 path needs the cpu support")
+
+    network, images = network_of("test_vit"), torch.rand(5, 3, 64, 64)
+    packed = frozen_network(network, arithmetic, image_size=64, batch=4)(images)
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse)
+    arranged = frozen_network(network, arithmetic, image_size=64, batch=4)
+    assert arranged is not network
+    unpacked = arranged(images)
+    assert not torch.equal(unpacked, network(images))
+    assert F.cosine_similarity(unpacked, packed).min() >= 0.9999
+
+
 @torch.inference_mode()
 def test_a_mixed_transformer_keeps_its_attention_in_float32() -> None:
     network = network_of("test_vit")
