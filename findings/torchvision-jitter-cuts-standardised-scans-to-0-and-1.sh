@@ -2,7 +2,7 @@
 # Packages: torchvision 0.29.2, torch 2.15.0, numpy 2.4.6; Python 3.11, CPU.
 #
 # CT and MR become floating-point numbers of mean 0 and standard deviation 1 and are then augmented; brightness and
-# contrast of a float tensor are a multiplication and a shift, as in MONAI and TorchIO, so order and range should not
+# contrast of a float tensor are a multiplication and a shift, as in MONAI, so order and range should not
 # matter. torchvision takes every floating-point image for one of 0 to 1 and cuts the result down to that range:
 # ColorJitter, RandomAdjustSharpness and GaussianNoise do so in any strength, silently. Half of a standardised scan
 # becomes 0 and a sixth 1, and the network is trained on what is left and tested on whole scans. In a batch of
