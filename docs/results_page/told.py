@@ -7,6 +7,7 @@ from pathlib import Path
 
 from compact_records import ENDING, CompactStudy, read_compact
 
+from s4mi.active_learning.strategies import RANDOM
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.records import TaskKind
@@ -19,10 +20,12 @@ from s4mi.reporting.results.paired_tests import ALPHA, TestResult
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric, metric_of, percent, score_of
 from s4mi.reporting.results.shared_seeds import in_common
+from s4mi.reporting.results.simulation import SimulationCurve, curves_of
 from s4mi.reporting.results.table_model import Table, counted_once
 from s4mi.reporting.results.tables import ResultTable, result_table, score_table
 from s4mi.reporting.results.verdict import finding_sentences
 from s4mi.reporting.writers.markdown import markdown_text, table_markdown
+from s4mi.reporting.writers.simulation import read_simulation, simulation_sentences, simulation_tables
 
 FEWEST_AMOUNTS = 4
 """Label fractions that a question about amounts of labels needs; see `maths.label_efficiency`."""
@@ -142,6 +145,28 @@ class Told:
         raise S4miError(f"{self.comparison.title}: no column of {labels} labels")
 
 
+@dataclass(frozen=True)
+class Simulated:
+    """A simulation of strategies of annotation, compared with random choice.
+
+    Attributes:
+        runs: trained networks behind it; the start of a seed is one, whatever the number of strategies.
+    """
+
+    curves: tuple[SimulationCurve, ...]
+    metric: Metric
+    runs: int
+
+    def tables(self) -> str:
+        """Scores by number of labels, and their differences to random choice."""
+        return "\n\n".join(simulation_tables(self.curves, self.metric, reference=RANDOM))
+
+    def sentences(self) -> str:
+        """What each strategy gains over random choice, as a list."""
+        lines = simulation_sentences(self.curves, self.metric, reference=RANDOM)
+        return "\n".join(f"- {markdown_text(line)}" for line in lines)
+
+
 class Records:
     """The packed studies of a folder, read once each."""
 
@@ -163,6 +188,15 @@ class Records:
         if len(comparisons) != 1:
             raise S4miError(f"{dataset}, {task}: {len(comparisons)} comparisons in {', '.join(studies)}")
         return Told(comparisons[0], tuple(runs), metric_of(task, metric), _arms(runs))
+
+    def simulation(self, name: str, task: TaskKind) -> Simulated:
+        """The simulation whose `simulation.csv` is in this folder."""
+        metric = metric_of(task)
+        scores = read_simulation(self.folder / name, metric)
+        if not scores:
+            raise S4miError(f"{self.folder / name}: no simulation.csv")
+        runs = {(one.seed, one.round, one.strategy if one.round else "") for one in scores}
+        return Simulated(tuple(curves_of(scores, reference=RANDOM, limits=metric.limits)), metric, len(runs))
 
     def has(self, *names: str) -> bool:
         """Whether the records of all these studies are there."""

@@ -115,3 +115,9 @@ def test_the_gradient_is_that_of_a_linear_map(seed: int) -> None:
 def test_the_geometry_may_be_of_another_precision_than_the_features() -> None:
     z = features(1, 2, 8, 8).double()
     assert warp(z, linear((-1, 0), (0, 1))).dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_features_of_16_bits_are_warped_as_precisely_as_they_can_be_stored(dtype: torch.dtype) -> None:
+    z, affine = features(2, 3, 96, 96).to(dtype), matrices(2, seed=3)
+    assert torch.equal(warp(z, affine), warp(z.float(), affine).to(dtype))
