@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-all torture check format docs results page bench bench-quick simulate clean
+.PHONY: help demo test test-long test-browser test-all torture check format docs results page bench bench-quick simulate clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -24,7 +24,10 @@ demo: $(READY) ## compare techniques on drawn images and write a report (at most
 	$(BIN)/s4mi demo --out s4mi-demo
 
 test: $(READY) ## the fast tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser and not torture"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long and not slow and not browser and not torture"
+
+test-long: $(READY) ## the tests that `make test` leaves out because they train whole runs or kill them; CI runs both
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "long and not slow"
 
 test-browser: $(READY) ## the page in Chromium; skipped, saying so, where that is not installed
 	$(BIN)/python -m pytest -m browser -rs

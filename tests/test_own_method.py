@@ -39,6 +39,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.mark.long
 def test_it_is_listed_trained_and_compared(installed: Path, lesions: Path, cache_dir: Path, tmp_path: Path) -> None:
     settings = {
         "data": {"path": str(lesions), "image_size": 32, "cache": str(cache_dir)},

@@ -190,6 +190,7 @@ def test_training_leaves_warnings_and_logging_of_the_user_alone(
     assert [(logging.getLogger(n).level, list(logging.getLogger(n).handlers)) for n in names] == before
 
 
+@pytest.mark.long
 def test_a_script_prints_a_line_an_epoch_and_nothing_else(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     save_run_config(quick(lesions, DEDL, epochs=2), tmp_path / "run.yaml")
     code = f"import s4mi; s4mi.train({str(tmp_path / 'run.yaml')!r}, {str(tmp_path / 'run')!r})"

@@ -46,6 +46,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, contents: dict[str, Any]) ->
     return s4mi.run_study(contents, tmp_path_factory.mktemp("study") / "out", progress=False)
 
 
+@pytest.mark.long
 def test_the_table_has_a_row_a_technique_and_fraction_with_the_mean_over_seeds(study: s4mi.Study) -> None:
     rows = [row for row in study.table.to_dicts() if row["method"] != MAJORITY]
     assert [row["label_fraction"] for row in rows] == [50.0, 100.0]
@@ -81,6 +82,7 @@ def test_the_best_run_is_the_best_by_validation(study: s4mi.Study) -> None:
         study.best(task="segmentation")
 
 
+@pytest.mark.long
 def test_running_it_again_goes_on_where_it_was(
     study: s4mi.Study, contents: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_part_of_a_plain_folder_is_one_line(s4mi, runs: Path, lesions: Path, t
     assert "not a data set" in error
 
 
+@pytest.mark.long
 def test_a_report_without_sheets(s4mi, runs: Path, tmp_path: Path) -> None:
     for option, there in ((), True), (("--no-sheets",), False):
         status, _, error = s4mi("report", runs, "-o", tmp_path / "r.html", *option)

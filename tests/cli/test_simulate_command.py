@@ -46,6 +46,7 @@ def rows(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_a_run_file_is_simulated_and_more_rounds_resume_it(s4mi: Command, run_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ["-o", out, "--strategies", "random,entropy", "--seeds", "3", "-n", "6", "--start", "10"]

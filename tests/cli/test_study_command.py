@@ -107,6 +107,7 @@ def test_a_wrong_study_is_one_line_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_a_study_is_trained_once_and_reported(s4mi: Command, study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = s4mi("study", "run", study, "seeds=[0]", "-o", out)
@@ -195,6 +196,7 @@ def test_a_study_that_does_not_fit_its_data_is_refused_before_anything_is_writte
     assert not out.exists()
 
 
+@pytest.mark.long
 def test_a_budget_is_planned_kept_and_printed(s4mi: Command, study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = s4mi("study", "plan", study, "budget=2 h")
@@ -221,6 +223,7 @@ def test_a_budget_is_planned_kept_and_printed(s4mi: Command, study: Path, tmp_pa
     assert done.stdout.count(" (exceeds the budget)") == 3
 
 
+@pytest.mark.long
 def test_the_report_of_a_study_counts_the_runs_of_its_plan_alone(s4mi: Command, study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert s4mi("study", "run", study, "seeds=[0]", "-o", out, "--workers", "0").returncode == 0

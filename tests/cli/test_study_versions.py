@@ -44,6 +44,7 @@ def sparse(tmp_path: Path) -> tuple[Manifest, list[Row]]:
     return load_version(folder), list(full.rows)
 
 
+@pytest.mark.long
 def test_after_a_merge_the_plan_estimates_time_and_the_report_shows_the_gain(
     printed_by: Printed, sparse: tuple[Manifest, list[Row]], tmp_path: Path, cache_dir: Path
 ) -> None:

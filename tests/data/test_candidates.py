@@ -59,6 +59,7 @@ def test_candidates_are_those_of_all_pairs(count: int, kinds: int, flips: int, p
     assert said == []
 
 
+@pytest.mark.long
 def test_of_too_many_look_alikes_the_nearest_are_compared_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of pairs is then bounded by that of images, and exactly those of one level."""
     thumbnails = drawn(600, kinds=3, flips=12, seed=1)

@@ -44,6 +44,7 @@ def rates(draw: Callable[[int], Pixels], change: Callable[[Pixels], Pixels], cou
     return len(pairs & planted) / len(planted), len(pairs - planted)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", COPIES)
 @pytest.mark.parametrize("kind", MODALITIES)
 def test_silent_a18_copies_are_found_and_look_alikes_are_not(kind: str, change: str) -> None:

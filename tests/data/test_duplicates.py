@@ -39,6 +39,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_copy_is_found(change: str) -> None:
     found = 0
@@ -49,6 +50,7 @@ def test_a_changed_copy_is_found(change: str) -> None:
     assert found >= 0.95 * len(LESIONS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("draw", [draw_lesions, draw_cells])
 def test_different_images_are_not_reported(draw) -> None:  # type: ignore[no-untyped-def]
     thumbnails = np.stack([thumbnail(drawing.image) for drawing in draw(300, size=96, seed=1)])
@@ -153,6 +155,7 @@ def test_the_share_of_signs_that_differ_is_the_angle_between_images() -> None:
     assert np.quantile(np.abs(differing - expected), 0.99) < 4 * np.sqrt(0.25 / 128)
 
 
+@pytest.mark.long
 def test_signatures_leave_out_no_pair_that_thumbnails_would_find() -> None:
     looks = [thumbnail(change(image)) for image in LESIONS[:20] for change in (np.asarray, *CHANGES.values())]
     bits = np.array([np.frombuffer(describe(one).signature, dtype=np.uint8) for one in looks])

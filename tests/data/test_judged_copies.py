@@ -251,6 +251,7 @@ print(len(report.findings), [(leak.kind, leak.first, leak.second) for leak in le
 """
 
 
+@pytest.mark.long
 def test_two_processes_at_once_find_what_one_finds(tmp_path: Path) -> None:
     count = len(IMAGES) + 2
     folder = dataset(tmp_path / "set", [("train", "val", "test")[n % 3] for n in range(count)], [None] * count)

@@ -65,6 +65,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Counting:
     return counting
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("method", "networks"),
     [
@@ -88,6 +89,7 @@ def test_the_networks_of_a_method_are_found_and_keep_their_parameter_names(
     assert list(built.state_dict()) == names
 
 
+@pytest.mark.long
 def test_a_run_is_the_same_and_each_size_is_compiled_once(
     backend: Counting, quick: Callable[..., RunConfig], lesions: Path, tmp_path: Path
 ) -> None:

@@ -44,12 +44,14 @@ def faults(*settings: str, **environment: str) -> list[int]:
     return [int(line) for line in done.stdout.split()]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not GLIBC, reason="applies to glibc only")
 def test_a_block_is_allocated_by_the_system_once() -> None:
     kept, given_back = faults("keep", "not")
     assert kept < given_back / 4
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not GLIBC, reason="applies to glibc only")
 def test_malloc_settings_of_the_user_are_respected() -> None:
     (refused,) = faults("refuse", MALLOC_TRIM_THRESHOLD_="1000000")

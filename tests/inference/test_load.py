@@ -40,6 +40,7 @@ def study(folder: Path, run: Path, scores: dict[str, float]) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_technique_with_the_best_mean_predicts_with_its_best_seed(tmp_path: Path, trained: Path) -> None:
     scores = {"runs/a-seed0": 0.9, "runs/a-seed1": 0.1, "runs/b-seed0": 0.6, "runs/b-seed1": 0.7, "runs/c-seed0": 0.95}
     folder = study(tmp_path, trained / "a-seed0", scores)

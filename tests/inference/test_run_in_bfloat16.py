@@ -85,6 +85,7 @@ def test_a_precision_that_the_run_names_is_used(lesions: Path, quick: Quick, tmp
     assert RunModel(tmp_path / "run", precision="bf16").precision == "32"
 
 
+@pytest.mark.long
 def test_predictions_of_two_precisions_are_not_mixed(run: Path, lesions: Path, tmp_path: Path) -> None:
     out, images = tmp_path / "out", [lesions / "images"]
     predict_run(run, images, tmp_path / "exact", precision="32")

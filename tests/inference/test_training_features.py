@@ -70,6 +70,7 @@ def test_with_few_distances_the_reach_is_the_largest() -> None:
     assert reach_of(np.array([3.0, 1, 2], dtype=np.float32)) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TINY)
 def test_a_run_keeps_the_features_that_its_model_tells(name: str, lesions: Path, quick: Quick, tmp_path: Path) -> None:
     config = quick(lesions, TINY[name], epochs=1)
@@ -90,6 +91,7 @@ def test_a_run_keeps_the_features_that_its_model_tells(name: str, lesions: Path,
     )
 
 
+@pytest.mark.long
 def test_a_method_without_features_says_nothing(lesions: Path, quick: Quick, tmp_path: Path, caplog: Any) -> None:
     train(quick(lesions, WITHOUT), tmp_path / "run")
     kept = read_training_features(tmp_path / "run")

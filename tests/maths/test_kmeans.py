@@ -89,6 +89,7 @@ def test_lloyd_from_a_start_is_that_of_faiss(cosine: bool, iterations: int, seed
     assert torch.equal(found.labels, labels)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_lloyd_to_the_end_is_that_of_scikit_learn(seed: int) -> None:
     features = blobs(500, noise=1.5, seed=seed)
@@ -101,6 +102,7 @@ def test_lloyd_to_the_end_is_that_of_scikit_learn(seed: int) -> None:
     assert found.inertia == pytest.approx(peer.inertia_, rel=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_from_its_own_starts_it_does_as_well_as_scikit_learn(seed: int) -> None:
     features = blobs(1000, centres=8, noise=0.2, seed=seed)
@@ -110,6 +112,7 @@ def test_from_its_own_starts_it_does_as_well_as_scikit_learn(seed: int) -> None:
     assert ours == pytest.approx(peer.inertia_, rel=0.03)
 
 
+@pytest.mark.long
 @both
 @pytest.mark.parametrize("seed", range(3))
 def test_from_its_own_starts_it_does_no_worse_than_faiss(cosine: bool, seed: int) -> None:
@@ -144,6 +147,7 @@ def test_inertia_never_goes_up(n: int, k: int, d: int, seed: int, cosine: bool) 
         assert after <= before * (1 + 1e-5) + 1e-6
 
 
+@pytest.mark.long
 @few
 @given(
     n=st.integers(12, 60), k=st.integers(1, 8), d=st.integers(2, 6), seed=st.integers(0, 10_000), cosine=st.booleans()
@@ -278,6 +282,7 @@ def test_with_as_many_distinct_points_as_clusters_each_starts_one(copies: int, s
     assert sorted(start.argmax(dim=1).tolist()) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.long
 def test_points_are_drawn_by_their_squared_distance() -> None:
     features = torch.tensor([[0.0], [1.0], [3.0]])
     pairs = [tuple(plus_plus(features, 2, generator=seeded(s), cosine=False)[:, 0].tolist()) for s in range(3000)]
@@ -442,6 +447,7 @@ def test_an_empty_batch_changes_nothing(cosine: bool) -> None:
     assert torch.equal(ours.centroids, before)
 
 
+@pytest.mark.long
 @few
 @given(seed=st.integers(0, 10_000), cosine=st.booleans(), k=st.integers(1, 9), share=st.floats(0, 0.3))
 def test_the_same_seed_gives_the_same_clusters_and_centroids_of_unit_length(

@@ -136,6 +136,7 @@ def test_features_of_half_precision_are_labelled_by_centroids_of_single_precisio
         assert torch.equal(labels.flatten().long(), assign(points(batch).float(), found.centroids))
 
 
+@pytest.mark.long
 def test_nothing_synchronises_with_a_gpu_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the start of k-means, its updates and re-seeding, nor batches that are only labelled."""
     monkeypatch.setattr(module, "START_POINTS", 100)

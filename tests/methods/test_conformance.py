@@ -234,6 +234,7 @@ def test_logits_are_one_score_a_class_for_each_image_by_itself(config: type[Meth
         torch.testing.assert_close(logits_of(method, images[i : i + 1]), logits[i : i + 1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @every_task_of_every_method
 def test_a_checkpoint_restores_the_method(config: type[MethodConfig], kind: TaskKind, tmp_path: Path) -> None:
     method, other = begun(config, kind, seed=0), build(config, kind, seed=1)

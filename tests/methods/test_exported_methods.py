@@ -65,6 +65,7 @@ def facts_of(kind: TaskKind, *, red: bool = True) -> ModelMetadata:
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("config", "kind", "member", "ending"), cases())
 def test_an_exported_file_predicts_as_the_method_does(
     config: type[MethodConfig], kind: TaskKind, member: str, ending: str, tmp_path: Path

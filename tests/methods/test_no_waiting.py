@@ -106,6 +106,7 @@ def no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetune_pseudo_labels.FinetunePseudoLabels, "before_epoch", lambda *_: None)
 
 
+@pytest.mark.long
 @every_task_of_every_trained_method
 @pytest.mark.usefixtures("no_checks")
 def test_an_epoch_synchronises_at_its_end_and_not_before(config: type[MethodConfig], kind: TaskKind) -> None:

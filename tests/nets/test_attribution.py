@@ -138,6 +138,7 @@ def test_grad_cam_of_a_vit_is_the_formula_on_the_patch_tokens(images: Tensor) ->
     torch.testing.assert_close(maps, enlarged(expected.detach()), rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("backbone", "size", "name", "layout"),
     [

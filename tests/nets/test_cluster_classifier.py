@@ -91,6 +91,7 @@ def test_the_centroids_of_the_first_view_classify() -> None:
 # Clusters and classes
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=30)
 @given(class_of=st.lists(st.integers(0, 2), min_size=5, max_size=5), seed=st.integers(0, 100))
 def test_a_pixel_s_class_is_that_of_its_nearest_centroid(class_of: list[int], seed: int) -> None:

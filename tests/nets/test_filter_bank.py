@@ -70,6 +70,7 @@ def test_a_filter_of_one_pixel_is_the_pixel() -> None:
     assert filter_matrix(1, 3.5, 0).tolist() == [[pytest.approx(1.0)]]
 
 
+@pytest.mark.long
 def test_tracing_an_export_leaves_nothing_behind() -> None:
     filter_matrix.cache_clear()
     x = images((18, 18))

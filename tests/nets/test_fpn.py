@@ -131,6 +131,7 @@ def test_the_decoder_is_four_convolutions_of_one_pixel() -> None:
     assert decoder == 128 * (64 + 128 + 256 + 512) + 4 * 128
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["resnet18", "resnetv2_18", "convnext_atto", "efficientnet_b0", "mobilenetv3_small_050", "regnety_002",
              "densenet121", "dla34", "hrnet_w18_small", "fastvit_t8", "starnet_s1"],
@@ -163,6 +164,7 @@ def test_a_backbone_with_its_own_mean_gets_it() -> None:
 # Training
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SMALL)
 def test_a_gradient_reaches_every_trained_parameter(name: str) -> None:
     net = FPN(name, image_size=64)
@@ -206,6 +208,7 @@ def unlike(net: nn.Module) -> nn.Module:
     return net
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SMALL)
 def test_all_of_the_encoder_of_a_pre_training_run_is_loaded(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

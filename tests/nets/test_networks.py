@@ -37,6 +37,7 @@ def test_a_name_gives_a_network_with_logits_at_the_size_of_the_image(name: str, 
         assert net.eval()(torch.rand(2, 3, 50, 50)).shape == (2, 3, 50, 50)
 
 
+@pytest.mark.long
 def test_an_encoder_alone_makes_a_u_net() -> None:
     states = []
     for name in ("resnet18", "unet/resnet18"):

@@ -54,6 +54,7 @@ def test_all_architectures_of_the_library_except_dpt_are_available() -> None:
     assert tuple(ARCHITECTURES) == get_args(ArchitectureName)
 
 
+@pytest.mark.long
 @every_architecture
 def test_the_network_is_the_library_s_on_normalised_images(architecture: str) -> None:
     net = SmpNet("resnet18", architecture=architecture, classes=3, image_size=128).eval()
@@ -77,6 +78,7 @@ def test_images_of_any_size_are_padded_and_the_logits_cropped(architecture: str)
         torch.testing.assert_close(net(images), net(padded)[:, :, :130, :141])
 
 
+@pytest.mark.long
 @every_architecture
 def test_a_gradient_reaches_every_trained_parameter_in_every_architecture(architecture: str) -> None:
     net = SmpNet("resnet18", architecture=architecture, classes=2)
@@ -109,6 +111,7 @@ def test_attention_is_in_every_architecture_that_supports_it(architecture: str) 
     assert "SCSEModule" in {type(module).__name__ for module in net.modules()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("architecture", [name for name, known in ARCHITECTURES.items() if known.pooled])
 def test_architectures_with_global_pooling_predict_one_image_but_do_not_train_on_it(architecture: str) -> None:
     net = SmpNet("resnet18", architecture=architecture, classes=2)

@@ -41,6 +41,7 @@ def test_it_has_the_documented_number_of_parameters(name: str, size: int, count:
     assert count == pytest.approx(about, rel=0.03)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(64, 64), (96, 160), (32, 32), (100, 70), (1, 33)])
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_logits_have_the_size_of_the_image(name: str, size: tuple[int, int]) -> None:
@@ -57,6 +58,7 @@ def test_the_features_are_a_pyramid_of_strides_4_to_32() -> None:
     assert shapes == [(2, 32, 16, 24), (2, 64, 8, 12), (2, 128, 4, 6), (2, 256, 2, 3)]
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=10)
 @given(height=st.integers(1, 3), width=st.integers(1, 3))
 def test_the_size_it_was_built_for_changes_no_logits(height: int, width: int) -> None:
@@ -253,6 +255,7 @@ def written(tensors: dict[str, Tensor], folder: Path) -> str:
     return str(folder / "w.safetensors")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [64, 96, 128, 224])
 def test_a_file_replaces_all_of_the_encoder_and_nothing_of_the_decoder(
     published: nn.Module, weight_file: str, size: int

@@ -84,6 +84,7 @@ def test_with_head_the_decoder_alone_is_trained(name: str) -> None:
     assert any("decoder" in tensor for tensor in changed(first, last))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TINY)
 def test_with_lora_only_updates_of_the_encoder_are_trained_and_merged_for_predictions(name: str) -> None:
     pytest.importorskip("peft")
@@ -100,6 +101,7 @@ def test_with_lora_only_updates_of_the_encoder_are_trained_and_merged_for_predic
     assert not any("lora_" in tensor for tensor in method.state_dict())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TINY)
 def test_last_blocks_are_the_end_of_the_encoder(name: str) -> None:
     first, *_, last = train(built(name, tuning="last_blocks", tuned_blocks=1), steps=2)

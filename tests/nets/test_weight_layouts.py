@@ -145,6 +145,7 @@ LAYOUTS: dict[str, tuple[str, Published, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_silent_b1_a_published_layout_is_loaded_exactly_and_what_was_changed_is_said(
     layout: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -161,6 +162,7 @@ def test_silent_b1_a_published_layout_is_loaded_exactly_and_what_was_changed_is_
     assert "(100 %)" in caplog.text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("prefix", ["", "backbone.", "encoder.", "module.", "model.", "module.net.0.", "a.b.c.d."])
 def test_every_container_and_any_one_prefix_are_taken_off(container: str, prefix: str, tmp_path: Path) -> None:
@@ -188,6 +190,7 @@ def test_silent_b1_radimagenet_numbers_the_parts_of_a_network(
         torch.testing.assert_close(net(x), features, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("source", ["resnet18", "tu-resnet18"])
 @pytest.mark.parametrize("target", ["backbone", "resnet18", "tu-resnet18"])
 def test_silent_b1_the_encoder_of_a_unet_of_smp_starts_a_backbone_and_a_unet(
@@ -205,6 +208,7 @@ def test_silent_b1_the_encoder_of_a_unet_of_smp_starts_a_backbone_and_a_unet(
     assert all(torch.equal(tensor, bare[key.removeprefix("model.")]) for key, tensor in given.items())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("publish", [lambda s, _: s, swin_authors, lambda s, _: {"model": under("backbone.", s)}])
 def test_silent_b1_the_swin_unet_takes_the_layouts_of_swin(publish: Published, tmp_path: Path) -> None:
     state = network(SWIN).state_dict()

@@ -31,6 +31,7 @@ def perturbed(backbone: Backbone) -> Backbone:
     return backbone.eval()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["tiny_resnet", "tiny_vit", "tiny_swin", "vit_tiny_patch16_224", "resnet18"])
 def test_a_saved_encoder_is_found_and_loaded_to_the_bit(tmp_path: Path, name: str) -> None:
     backbone = perturbed(Backbone(name, image_size=32))
@@ -88,6 +89,7 @@ def test_the_error_for_a_missing_encoder_names_those_that_exist(tmp_path: Path) 
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "key", "size"),
     [("resnet18", "fc", {}), ("vit_tiny_patch16_224", "head", {"img_size": 32}),
@@ -130,6 +132,7 @@ def test_a_classifier_that_is_a_1x1_convolution_is_linear_or_ignored(tmp_path: P
     assert layer is None or torch.equal(layer.weight, head["head.fc.weight"].flatten(1))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*NETWORKS, "convnext_atto", "mobilenetv3_small_050", "vit_tiny_r_s16_p8_224"])
 def test_the_feature_map_is_that_of_timm_at_every_position(name: str) -> None:
     size = 64

@@ -24,6 +24,7 @@ def done(config: RunConfig, run: Path) -> RunRecord:
     return record
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", ["logistic", "boosting"])
 def test_a_classical_run_is_scored_calibrated_and_loaded(
     head: str, lesions: Path, quick: Quick, cache_dir: Path, tmp_path: Path
@@ -39,6 +40,7 @@ def test_a_classical_run_is_scored_calibrated_and_loaded(
     assert model._method.logits(torch.rand(2, 3, 32, 32)).shape == (2, len(model.task.classes))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["forest", "kmeans", "otsu"])
 def test_a_segmenter_without_a_network_finds_lesions(
     name: str, lesions: Path, quick: Quick, cache_dir: Path, tmp_path: Path

@@ -67,6 +67,7 @@ def by_hand(network: torch.nn.Module, path: Path, preprocessing: Preprocessing) 
         return network.eval()(tiles).mean(dim=0).numpy()
 
 
+@pytest.mark.long
 def test_features_are_those_of_the_encoder_that_the_run_left(runs: Path, lesions: Path, tmp_path: Path) -> None:
     made = embed_run(runs / "cass", lesions, tmp_path / "f.parquet", encoder="tiny_vit", batch_size=7)
     assert (made.encoder, made.others, made.embedded, made.failed) == ("tiny_vit", ("tiny_resnet",), 60, 0)

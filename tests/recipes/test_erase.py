@@ -115,6 +115,7 @@ def test_nothing_of_the_patient_is_left(place: Path) -> None:
     _assert_gone(place, ids, set(result.plan.digests), {row.id for row in rows} - ids)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["erase_from_dataset", "erase_from_cache", "_erase_from_run", "end_erasure"])
 def test_an_interrupted_erasure_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     rows = load_manifest(place / "data").rows
@@ -140,6 +141,7 @@ def test_an_interrupted_erasure_goes_on(place: Path, monkeypatch: pytest.MonkeyP
     assert parts
 
 
+@pytest.mark.long
 def test_a_run_that_was_only_scored_on_the_patient_is_scored_on_the_others(place: Path, s4mi: Command) -> None:
     run = place / "runs" / "one"
     split = json.loads((run / "split.json").read_text())
@@ -282,6 +284,7 @@ def test_simulations_feature_maps_and_suggestions_below_the_runs_lose_the_patien
     _assert_gone_everywhere(place, turn, table, own, others)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", range(0, 24, 3))
 def test_an_erasure_killed_at_any_write_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch, when: int) -> None:
     own, others = _ids_of(place)

@@ -70,6 +70,7 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_frozen_vit_of_another_size_than_the_images_has_all_maps(
     tmp_path: Path, lesions: Path, images: Path, quick: Quick
 ) -> None:
@@ -84,6 +85,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_overlays_have_the_size_of_their_images_and_a_broken_image_gets_a_line(
     tmp_path: Path, runs: Path, images: Path
 ) -> None:
@@ -173,6 +175,7 @@ def test_the_class_asked_for_is_explained(tmp_path: Path, runs: Path, lesions: P
         assert (one["class"],) == truth[one["image"]]
 
 
+@pytest.mark.long
 def test_weights_drawn_anew_give_another_map_and_the_check_says_how_far_it_is(
     tmp_path: Path, runs: Path, lesions: Path
 ) -> None:
@@ -278,6 +281,7 @@ def test_silent_scores_are_beside_those_of_a_centre_blob_and_of_other_images(
     assert found.energy_baselines.centre.mean == pytest.approx(np.mean(naive), abs=1e-6)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_attention_roll_out_is_drawn_where_all_runs_have_attention(tmp_path: Path, runs: Path, lesions: Path) -> None:
     alone = explain([runs / "vit"], [lesions], tmp_path / "vit", limit=2, sanity=False)
     assert [one.method for one in alone.summary.maps] == list(MAP_NAMES)
@@ -325,6 +329,7 @@ def test_maps_of_different_images_are_not_alike() -> None:
     assert not alike([np.ones((16, 16), np.float32)] * 5)
 
 
+@pytest.mark.long
 def test_the_sheet_has_a_row_an_image_and_columns_for_each_run_and_map(
     tmp_path: Path, runs: Path, lesions: Path
 ) -> None:

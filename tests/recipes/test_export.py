@@ -94,6 +94,7 @@ def predictions(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["multiclass", pytest.param("multilabel", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("raw", [False, True], ids=["calibrated", "raw"])
 def test_predictions_of_the_file_are_those_of_the_run(
@@ -111,6 +112,7 @@ def test_predictions_of_the_file_are_those_of_the_run(
         assert {key: one[key] for key in ("id", "decision")} == {key: other[key] for key in ("id", "decision")}
 
 
+@pytest.mark.long
 def test_masks_of_the_file_are_those_of_the_run(made: Made, images: Path, tmp_path: Path) -> None:
     predict_run(made.run("segmentation"), [images], tmp_path / "run")
     predict_run(made.model("segmentation"), [images], tmp_path / "file")
@@ -124,6 +126,7 @@ def test_masks_of_the_file_are_those_of_the_run(made: Made, images: Path, tmp_pa
     assert same >= 0.9999 * total
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["multiclass", "segmentation"])
 def test_predicting_with_an_onnx_file_imports_no_torch(kind: str, made: Made, images: Path, tmp_path: Path) -> None:
     command = ["s4mi", "predict", *map(str, (made.model(kind), images)), "-o", str(tmp_path / "out")]
@@ -367,6 +370,7 @@ def foreign(path: Path, **metadata: str) -> Path:
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", [".onnx", ".pt2"])
 def test_a_disk_that_is_full_is_an_error_of_the_system(made: Made, tmp_path: Path, ending: str) -> None:
     run, old = made.run("multiclass"), resource.getrlimit(resource.RLIMIT_FSIZE)

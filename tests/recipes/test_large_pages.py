@@ -70,6 +70,7 @@ def both(call: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> tuple[A
     return found[0], found[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("run", "overlap", "tta"),
     [("whole", 0.25, False), ("tiles", 0.25, False), ("tiles", 0.6, True), ("tiles", 0.0, False)],
@@ -91,6 +92,7 @@ def test_masks_in_bands_are_the_masks_of_the_pages(
             assert {**one, **other} == one
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run", ["classes", "classes-of-tiles"])
 def test_classes_of_pages_in_bands_are_those_of_the_pages(
     run: str, runs: Path, pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

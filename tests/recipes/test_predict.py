@@ -55,6 +55,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_masks_have_the_size_of_their_images_and_the_values_of_the_data_set(
     tmp_path: Path, runs: Path, images: Path
 ) -> None:

@@ -89,6 +89,7 @@ def finished(
 Finished = Callable[[str], tuple[RunConfig, Path]]
 
 
+@pytest.mark.long
 @every_method
 def test_a_run_leaves_everything_it_promises_and_nothing_else(name: str, finished: Finished) -> None:
     config, run = finished(name)
@@ -140,6 +141,7 @@ def test_dino_leaves_the_teacher(finished: Finished) -> None:
     assert not torch.equal(weights["student.backbone.net.cls_token"], encoder["cls_token"])
 
 
+@pytest.mark.long
 @every_method
 def test_a_run_stopped_in_an_epoch_resumes_to_the_same_encoders(name: str, tmp_path: Path, finished: Finished) -> None:
     config, whole = finished(name)
@@ -217,6 +219,7 @@ def without_tasks(table: list[dict[str, str]]) -> None:
         row["label"] = row["mask"] = ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["dino", "simmim"])
 @pytest.mark.parametrize(
     ("change", "spec"),
@@ -281,6 +284,7 @@ def test_test_images_do_not_change_what_is_learnt_or_seen(tmp_path: Path, offici
         assert (tmp_path / "with" / file).read_bytes() == (tmp_path / "without" / file).read_bytes(), file
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("every", "looks"), [(1, [1, 2, 3]), (2, [2]), (3, [3]), (5, [])])
 def test_the_features_are_looked_at_every_few_epochs_and_at_the_end(
     tmp_path: Path, lesions: Path, quick: Quick, every: int, looks: list[int]
@@ -295,6 +299,7 @@ def test_the_features_are_looked_at_every_few_epochs_and_at_the_end(
         assert record.start not in [epoch.health for epoch in epochs]
 
 
+@pytest.mark.long
 def test_looking_changes_nothing(tmp_path: Path, finished: Finished, lesions: Path, quick: Quick) -> None:
     config = quick(lesions, SMALL["cass"], epochs=2, health={"every": 50, "images": 8})
     pretrain(config, tmp_path / "run")
@@ -308,6 +313,7 @@ def ill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "LEAST_STD", 1e9)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("ill")
 @pytest.mark.parametrize("name", ["dino", "cass"])
 def test_collapse_stops_the_run_after_as_many_looks_as_patience_allows(

@@ -26,6 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick) 
     return folder
 
 
+@pytest.mark.long
 def test_the_page_holds_what_is_finished_and_names_what_is_not(runs: Path, tmp_path: Path) -> None:
     made = report(runs, tmp_path / "report.html", title="Mine & yours")
     assert (made.runs, made.pretrainings) == (1, 1)

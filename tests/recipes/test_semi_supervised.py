@@ -57,6 +57,7 @@ def finished(
     return run
 
 
+@pytest.mark.long
 def test_validation_chooses_the_reading_of_the_best_epoch(finished: Path) -> None:
     record, epochs = read_record(finished), read_epochs(finished)
     of_each = {name: epochs[record.best_epoch - 1].val[f"iou of {name}"] for name in record.members}
@@ -114,6 +115,7 @@ STATEFUL: list[Any] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", STATEFUL, ids=lambda method: str(method["name"]))
 def test_a_run_stopped_in_between_resumes_to_the_same_weights(
     method: dict[str, Any], tmp_path: Path, lesions: Path, quick: Quick
@@ -131,6 +133,7 @@ def test_a_run_stopped_in_between_resumes_to_the_same_weights(
     assert (resumed.test, resumed.member) == (whole.test, whole.member)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", [CROSS_TEACHING, FROZEN_TEACHER], ids=["cross_teaching", "frozen_teacher"])
 def test_one_image_with_a_mask_is_enough_and_any_size_will_do(
     method: dict[str, Any], tmp_path: Path, lesions: Path, quick: Quick
@@ -142,6 +145,7 @@ def test_one_image_with_a_mask_is_enough_and_any_size_will_do(
     assert record.test is not None
 
 
+@pytest.mark.long
 def test_with_every_mask_the_batch_is_labelled_but_for_one_image(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     record = train(quick(lesions, CROSS_TEACHING, epochs=1), tmp_path)
     assert isinstance(record, RunRecord)

@@ -80,6 +80,7 @@ def held_out(run: Path) -> set[str]:
     return {*split["val"], *split["test"]}
 
 
+@pytest.mark.long
 def test_a_study_is_asked_and_images_that_any_seed_tests_are_left_alone(
     tmp_path: Path, study: Path, sparse: Path
 ) -> None:
@@ -161,6 +162,7 @@ def test_a_cold_start_needs_no_label(tmp_path: Path, sparse: Path, quick: Quick)
     assert "the data set has no official split" in made.note
 
 
+@pytest.mark.long
 def test_after_a_cold_start_nothing_is_scored_on_images_that_pre_training_saw(
     tmp_path: Path, sparse: Path, quick: Quick
 ) -> None:
@@ -207,6 +209,7 @@ def test_a_run_of_the_older_classes_is_refused_in_a_line(tmp_path: Path, study: 
         suggest(study, copy, tmp_path / "next.csv", options=SuggestOptions(count=3))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("format_", ["coco", "label-studio"])
 def test_predicted_masks_go_out_and_come_back_the_same(
     tmp_path: Path, segmenter: Path, sparse: Path, format_: Any
@@ -235,6 +238,7 @@ def test_predicted_masks_go_out_and_come_back_the_same(
             assert np.array_equal(read_mask(row.mask, full.spec.mask_values), predicted)
 
 
+@pytest.mark.long
 def test_the_networks_of_cross_teaching_disagree(tmp_path: Path, sparse: Path, quick: Quick) -> None:
     train(quick(sparse, CROSS, epochs=1), tmp_path / "run")
     committee = Committee(tmp_path / "run")

@@ -51,6 +51,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Qui
     return run
 
 
+@pytest.mark.long
 def test_a_run_leaves_everything_it_promises(finished: Path) -> None:
     names = {path.relative_to(finished).as_posix() for path in finished.rglob("*") if path.is_file()}
     assert names == {
@@ -99,6 +100,7 @@ def trained_with_scores(
     return record
 
 
+@pytest.mark.long
 def test_the_last_epoch_is_scored_too_where_it_is_not_the_selected_one(
     tmp_path: Path, lesions: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +143,7 @@ def test_the_loss_falls(finished: Path) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:
@@ -150,6 +153,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     assert not torch.equal(weights(tmp_path / "a")["head.weight"], weights(tmp_path / "c")["head.weight"])
 
 
+@pytest.mark.long
 def test_a_run_stopped_in_an_epoch_resumes_to_the_same_weights(
     tmp_path: Path, finished: Path, lesions: Path, quick: Quick
 ) -> None:
@@ -164,6 +168,7 @@ def test_a_run_stopped_in_an_epoch_resumes_to_the_same_weights(
     assert [epoch.epoch for epoch in read_epochs(run)] == [1, 2, 3, 4]
 
 
+@pytest.mark.long
 def test_epochs_since_the_last_checkpoint_run_again_and_are_logged_once(
     tmp_path: Path, finished: Path, lesions: Path, quick: Quick
 ) -> None:
@@ -177,6 +182,7 @@ def test_epochs_since_the_last_checkpoint_run_again_and_are_logged_once(
     torch.testing.assert_close(weights(run, "best"), weights(finished, "best"), rtol=0, atol=0)
 
 
+@pytest.mark.long
 def test_kill_9_at_a_random_moment_resumes_to_the_same_weights(
     tmp_path: Path, finished: Path, lesions: Path, quick: Quick
 ) -> None:

@@ -55,6 +55,7 @@ def test_silent_b4_data_check_counts_unknown_labels_by_class(partly: Path) -> No
     assert report.summary.unknown == {load_manifest(partly).spec.classes[0]: 20}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["finetune", "frozen"])
 def test_silent_b4_no_image_is_lost_and_scores_are_of_the_known_labels(
     method: str, partly: Path, quick: Quick, tmp_path: Path

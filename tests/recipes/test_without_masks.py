@@ -116,6 +116,7 @@ def test_masks_of_training_images_change_nothing(tmp_path: Path, lesions: Path, 
     assert records[0].test == records[1].test
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", [{**PICIE, "clusters": 4}, MDC], ids=["picie", "mdc"])
 def test_a_run_stopped_in_between_resumes_to_the_same_weights(
     tmp_path: Path, lesions: Path, quick: Quick, method: dict[str, Any]
@@ -195,6 +196,7 @@ def collapse_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 CollapseAt = Callable[..., None]
 
 
+@pytest.mark.long
 def test_after_a_collapse_training_begins_again_as_if_nothing_had_been(
     tmp_path: Path, lesions: Path, quick: Quick, collapse_at: CollapseAt, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -365,6 +367,7 @@ def test_masks_hold_the_numbers_of_the_clusters(unnamed: Unnamed, bare: Path, tm
     assert len(values) > 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lesion", [0, 1])
 def test_names_that_are_written_into_the_settings_make_them_masks(
     unnamed: Unnamed, bare: Path, tmp_path: Path, lesion: int

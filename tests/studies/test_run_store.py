@@ -107,6 +107,7 @@ CHANGES: list[tuple[str, Any, Rule]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("key", "value", "depends"), CHANGES, ids=lambda part: part if isinstance(part, str) else "")
 def test_a_changed_setting_trains_exactly_the_runs_that_depend_on_it(
     tmp_path: Path, lesions: Path, key: str, value: Any, depends: Rule
@@ -136,6 +137,7 @@ FIELDS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @settings(max_examples=5, deadline=None)
 @given(
     steps=st.lists(st.fixed_dictionaries({key: st.sampled_from(values) for key, values in FIELDS.items()}), max_size=3)

@@ -81,6 +81,7 @@ def started_runs(events: list[Event]) -> list[str]:
 Finished = tuple[StudyConfig, Path, list[RunOutcome]]
 
 
+@pytest.mark.long
 def test_every_planned_run_is_run_in_the_order_of_the_plan(finished: Finished) -> None:
     study, out, outcomes = finished
     assert [outcome.planned for outcome in outcomes] == list(plan_study(study, out))
@@ -139,6 +140,7 @@ def test_a_second_call_trains_no_run_again(finished: Finished) -> None:
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == files
 
 
+@pytest.mark.long
 def test_only_unfinished_runs_are_trained_with_the_same_result(tmp_path: Path, finished: Finished) -> None:
     study, out, outcomes = finished
     copy = tmp_path / "study"
@@ -182,6 +184,7 @@ def test_a_finished_study_may_be_moved(tmp_path: Path, finished: Finished) -> No
     assert [outcome.record for outcome in again] == [outcome.record for outcome in outcomes]
 
 
+@pytest.mark.long
 def test_an_interrupted_study_resumes(tmp_path: Path, studied: Studied, finished: Finished) -> None:
     study = studied(label_fractions=[100], arms=[{"method": TRANSFER, "pretraining": "dino"}])
     events: list[Event] = []
@@ -229,6 +232,7 @@ def test_a_failure_stops_only_the_runs_that_depend_on_it(tmp_path: Path, studied
     assert isinstance(by_name["pretraining/dino-seed0"].record, PretrainingRecord)
 
 
+@pytest.mark.long
 def test_a_failed_run_is_retried_last_and_recorded(tmp_path: Path, studied: Studied) -> None:
     events: list[Event] = []
     for attempts in (2, 4):  # of all calls
@@ -259,6 +263,7 @@ def test_an_unexpected_error_is_one_line_with_its_location_and_a_traceback_in_th
     assert "in broken" in log
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_the_study_in_one_line_and_keeps_finished_runs(
     tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +285,7 @@ def test_a_full_disk_ends_the_study_in_one_line_and_keeps_finished_runs(
     assert [outcome.reason for outcome in run_study(studied(), tmp_path)] == [""] * 5
 
 
+@pytest.mark.long
 def test_another_seed_trains_only_that_seed(tmp_path: Path, studied: Studied, finished: Finished) -> None:
     shutil.copytree(finished[1], tmp_path / "study")
     events: list[Event] = []
@@ -331,6 +337,7 @@ def test_a_method_of_a_notebook_is_refused_for_worker_processes(
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.long
 def test_once_fixed_only_the_remaining_runs_are_trained(tmp_path: Path, studied: Studied) -> None:
     first = run_study(studied(pretraining=BAD, arms=ARMS, label_fractions=[100]), tmp_path)
     assert [outcome.record is None for outcome in first] == [True, False, True, False]
@@ -343,6 +350,7 @@ def test_once_fixed_only_the_remaining_runs_are_trained(tmp_path: Path, studied:
     assert [second[n].record for n in (1, 3)] == [first[n].record for n in (1, 3)]
 
 
+@pytest.mark.long
 def test_a_changed_setting_trains_dependent_runs_and_changing_it_back_restores_the_old_ones(
     tmp_path: Path, studied: Studied, finished: Finished
 ) -> None:
@@ -366,6 +374,7 @@ def test_a_changed_setting_trains_dependent_runs_and_changing_it_back_restores_t
     assert sum(isinstance(event, StudyChecked) and len(event.moved) == 2 for event in events) == 1
 
 
+@pytest.mark.long
 def test_without_budget_runs_are_skipped_and_with_more_they_are_trained(tmp_path: Path, studied: Studied) -> None:
     none = run_study(studied(budget="0.000001 s"), tmp_path)
     assert all(outcome.skipped and outcome.record is None and not outcome.attempted for outcome in none)
@@ -379,6 +388,7 @@ def test_without_budget_runs_are_skipped_and_with_more_they_are_trained(tmp_path
     assert [outcome.skipped for outcome in again] == [False] * 5 + [True] * 5
 
 
+@pytest.mark.long
 def test_a_run_that_overruns_is_stopped_and_resumed_later(
     tmp_path: Path, studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:

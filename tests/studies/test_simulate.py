@@ -34,6 +34,7 @@ def split_of(folder: Path) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.long
 def test_every_round_trains_on_the_images_chosen_so_far_and_no_others(simulated: Path) -> None:
     start = split_of(simulated / "runs" / "seed0" / "start")
     assert abs(len(start["labelled"]) - OPTIONS.start) <= 3  # whole patients
@@ -84,6 +85,7 @@ def test_labels_that_a_run_is_chosen_with_are_in_the_table_if_they_count(
     assert labels[1] == labels[0] + options.count
 
 
+@pytest.mark.long
 def test_finished_rounds_are_kept_and_strategies_can_be_added(simulated: Path, lesions: Path, quick: Quick) -> None:
     records = {path: path.stat().st_mtime_ns for path in simulated.rglob("record.json")}
     options = SimulationOptions(
@@ -100,6 +102,7 @@ def test_finished_rounds_are_kept_and_strategies_can_be_added(simulated: Path, l
     assert any(f"typicality, round 2: {labels} labels" in line for line in lines)
 
 
+@pytest.mark.long
 def test_the_table_keeps_rounds_of_earlier_calls_while_a_new_call_is_running(
     tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:
@@ -123,6 +126,7 @@ def test_the_table_keeps_rounds_of_earlier_calls_while_a_new_call_is_running(
     assert len(table.read_text().splitlines()) == 1 + 6
 
 
+@pytest.mark.long
 def test_an_invalid_table_is_refused(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     out, plan = tmp_path / "out", [PlannedRun("run", quick(lesions, TRANSFER, epochs=1))]
     options = SimulationOptions((Strategy("none", "none"),), seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
@@ -163,6 +167,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path, lesions: Path, qui
         simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path, options=OPTIONS)
 
 
+@pytest.mark.long
 def test_what_a_killed_call_left_is_no_other_file(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     (tmp_path / ".s4mi-0123abcd-1-0-0123abcd.json").write_text("{")
     simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path, options=OPTIONS)

@@ -54,6 +54,7 @@ def _started(study: StudyConfig, out: Path) -> list[str]:
     return [event.planned.name for event in events if isinstance(event, RunStarted)]
 
 
+@pytest.mark.long
 def test_it_is_trained_once_and_again_if_the_start_changes(
     lesions: Path, cache_dir: Path, start: Path, tmp_path: Path
 ) -> None:

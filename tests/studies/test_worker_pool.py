@@ -54,6 +54,7 @@ def kill_workers(number: int = signal.SIGKILL) -> None:
         os.kill(child.pid, number)
 
 
+@pytest.mark.long
 def test_two_workers_give_the_results_of_train_even_if_a_worker_is_killed(
     tmp_path: Path, studied: Studied, undisturbed: Path
 ) -> None:

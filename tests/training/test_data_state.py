@@ -112,6 +112,7 @@ REFUSED: list[tuple[dict[str, Any], Change]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("method", "change"), REFUSED, ids=lambda v: v["name"] if isinstance(v, dict) else v.__name__)
 def test_silent_a7_a_run_is_not_resumed_on_other_data_and_the_rows_are_named(
     method: dict[str, Any], change: Change, official: Path, quick: Quick, tmp_path: Path

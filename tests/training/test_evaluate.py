@@ -32,6 +32,7 @@ def tiled(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Quick)
     return run
 
 
+@pytest.mark.long
 def test_evaluating_again_gives_the_recorded_scores(tiled: Path) -> None:
     assert evaluate_run(tiled, "test") == read_record(tiled).test
     assert evaluate_run(tiled, "val") == read_record(tiled).val
@@ -86,6 +87,7 @@ def test_classification_on_tiles_answers_once_an_image(tmp_path: Path, lesions: 
     assert record.test.images == record.labels.test
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("several", [False, True])
 def test_answers_to_test_images_give_the_recorded_scores(
     tmp_path: Path, lesions: Path, cells: Path, quick: Quick, several: bool

@@ -93,6 +93,7 @@ def test_silent_the_same_label_in_two_files_is_one_class(tmp_path: Path) -> None
         np.testing.assert_array_equal(masks[image.stem], one[number] | other[number])
 
 
+@pytest.mark.long
 def test_silent_a_pixel_of_two_classes_is_refused_with_its_place(tmp_path: Path) -> None:
     images = series(tmp_path / "in/images", count=2)
     seg(tmp_path / "in/masks/a.dcm", images, box(2, 3, 4), ("liver", LIVER))

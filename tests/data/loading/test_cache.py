@@ -309,6 +309,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Path, 
     return manifest, home / "cache", in_memory
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @example(name="images.npy", position=0.5, bit=0)
 @example(name="masks.npy", position=0.999, bit=7)
@@ -393,6 +394,7 @@ def open_together(home: Path, name: str) -> tuple[bool, str, int]:
     return cache.reused, cache.key, int(np.asarray(cache.images).sum(dtype=np.int64))
 
 
+@pytest.mark.long
 def test_two_processes_that_start_together_decode_once(tmp_path: Path) -> None:
     dataset(tmp_path / "set", count=20, size=(200, 200))
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:

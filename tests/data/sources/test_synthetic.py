@@ -111,6 +111,7 @@ def test_patients_have_one_to_four_images_in_a_row(draw: Draw) -> None:
     assert set(runs[:-1]) == {1, 2, 3, 4}  # the last patient may be cut short
 
 
+@pytest.mark.long
 def test_images_of_a_patient_share_their_skin(lesions: list[Drawing]) -> None:
     """Analysis of variance of the skin's colour: patients differ more than the images of one patient do."""
     by_patient: dict[str, list[float]] = {}

@@ -202,6 +202,7 @@ def test_an_incomplete_last_line_of_the_journal_is_ignored(tmp_path: Path) -> No
     assert key_of(tmp_path / "file", {"a": 1}) != key
 
 
+@pytest.mark.long
 def test_a_killed_import_resumes_to_the_same_result(tmp_path: Path) -> None:
     source = stacks(tmp_path / "source", count=60, frames=8)
     imported(source, tmp_path / "whole")

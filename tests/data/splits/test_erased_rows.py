@@ -78,6 +78,7 @@ def _without_labels(folder: Path) -> None:
     write_dataset(folder, spec, [replace(row, labels=None) for row in manifest.rows])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("task", ["multiclass", "segmentation"])
 def test_everybody_else_stays_where_they_were(lesions_of_patients: Path, method: str, task: TaskKind) -> None:
@@ -105,6 +106,7 @@ def test_everybody_else_stays_where_they_were(lesions_of_patients: Path, method:
     assert drawn_anew != {part: ids - gone for part, ids in before["40"][1].items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", ["multiclass", "segmentation"])
 def test_labels_that_are_held_out_of_a_budget_stay_so(lesions_of_patients: Path, task: TaskKind) -> None:
     folder = lesions_of_patients

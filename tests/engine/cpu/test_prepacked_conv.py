@@ -80,6 +80,7 @@ def test_what_is_not_fused_stays() -> None:
     torch.testing.assert_close(network(images(2)), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "blocks"), [("resnet18", 8), ("resnet26", 8), ("test_resnet", 0)])
 @torch.inference_mode()
 def test_residual_blocks_add_their_shortcut_in_the_last_convolution(name: str, blocks: int) -> None:

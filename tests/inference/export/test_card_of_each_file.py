@@ -72,6 +72,7 @@ def check_folder(folder: Path, owners: dict[str, Exported], *, cards: set[str]) 
         assert any(code_span(f"s4mi predict {name} IMAGES -o OUT") in text for name in listed)
 
 
+@pytest.mark.long
 def test_one_file_has_the_card_of_the_folder_and_each_other_one_of_its_name(
     tmp_path: Path, runs: list[Exported]
 ) -> None:
@@ -94,6 +95,7 @@ def test_both_formats_of_a_model_share_a_card(tmp_path: Path, runs: list[Exporte
     assert {path.name for path in tmp_path.glob("*.md")} == {"MODEL_CARD.md", "b|`.MODEL_CARD.md"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("first", "second"), [("a.pt2", "a.onnx"), ("a.onnx", "a.pt2")])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_the_other_format_of_another_run_has_a_card_of_its_own(
@@ -106,6 +108,7 @@ def test_the_other_format_of_another_run_has_a_card_of_its_own(
     check_folder(tmp_path, {first: one, second: other}, cards={"MODEL_CARD.md", f"{second}.MODEL_CARD.md"})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("first", "second"), [("a.pt2", "a.onnx"), ("a.onnx", "a.pt2")])
 def test_a_format_that_is_replaced_by_another_run_is_taken_off_the_shared_card_until_both_are(
     tmp_path: Path, runs: list[Exported], first: str, second: str
@@ -121,6 +124,7 @@ def test_a_format_that_is_replaced_by_another_run_is_taken_off_the_shared_card_u
     check_folder(tmp_path, {first: other, second: other}, cards={"MODEL_CARD.md"})
 
 
+@pytest.mark.long
 def test_a_model_that_was_calibrated_anew_is_another(tmp_path: Path, runs: list[Exported]) -> None:
     one, _ = runs
     assert one.metadata.calibration is not None
@@ -146,6 +150,7 @@ def test_the_card_of_a_model_that_is_gone_is_replaced_only_if_asked(tmp_path: Pa
     check_folder(tmp_path, {"a.onnx": other}, cards={"MODEL_CARD.md"})
 
 
+@pytest.mark.long
 def test_a_card_whose_name_another_file_has_taken_is_never_overwritten(tmp_path: Path, runs: list[Exported]) -> None:
     one, other = runs
     for name in ("first.pt2", "a.pt2", "a.onnx.pt2"):

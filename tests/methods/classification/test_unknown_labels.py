@@ -140,6 +140,7 @@ def test_silent_b4_folds_keep_the_known_positives_of_each_class_on_both_sides() 
         assert (np.nansum(y[rows], axis=0) > 0).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["frozen", "classical", "pseudo_labels", "finetune"])
 def test_silent_b4_every_method_learns_from_images_of_which_a_class_is_unknown(name: str) -> None:
     x, y, _ = drawn(n=40)

@@ -129,6 +129,7 @@ def test_clusters_are_placed_as_a_stable_sort_places_them(shares: NDArray[np.flo
     np.testing.assert_array_equal(_place(torch.from_numpy(shares)).numpy(), np.argsort(order, axis=1))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [{"algorithm": "otsu"}, {}, {"per_image": False}])
 def test_the_graph_takes_any_number_of_images(settings: dict[str, Any]) -> None:
     model = method(**settings).eval().answer

@@ -101,6 +101,7 @@ def test_tokens_of_a_cnn_s_stages_are_joined_on_the_finest_grid() -> None:
 # Both heads
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", ["linear", "decoder"])
 def test_both_heads_learn_binary_masks_on_all_turns_and_several_sizes(head: str) -> None:
     settings: dict[str, Any] = {
@@ -144,6 +145,7 @@ def test_a_fit_depends_on_its_generator_alone(head: str) -> None:
         assert any(not torch.equal(tensor, states[2][name]) for name, tensor in states[0].items())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", ["linear", "decoder"])
 def test_a_class_in_no_mask_is_named_and_never_predicted(head: str) -> None:
     images, masks = drawn()

@@ -128,6 +128,7 @@ def test_the_teacher_is_the_network_at_the_start_of_the_round() -> None:
         assert not alike(state(method.network), began)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("rounds", "total"), [(1, 7), (4, 10), (5, 9), (49, 49), (7, 4)])
 def test_rounds_begin_as_soon_as_their_share_of_training_is_over(rounds: int, total: int) -> None:
     method = built(rounds=rounds)

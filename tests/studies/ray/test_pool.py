@@ -89,6 +89,7 @@ def pid_of(run: Path) -> int:
     return int(re.findall(r"process (\d+) on \S+ starts", (run / "log.txt").read_text())[-1])
 
 
+@pytest.mark.long
 def test_a_study_on_ray_gives_the_results_of_train_even_if_a_worker_is_killed(
     tmp_path: Path, studied: Studied, undisturbed: Path, local: None
 ) -> None:
