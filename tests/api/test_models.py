@@ -56,6 +56,7 @@ def same(one: s4mi.Prediction, other: s4mi.Prediction) -> bool:
     return one.labels == other.labels and np.array_equal(np.asarray(one), np.asarray(other))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 def test_arrays_files_and_folders_give_the_same_to_the_bit(
     task: str, runs: dict[str, s4mi.Run], files: list[Path]
@@ -298,6 +299,7 @@ def test_options_are_those_of_the_command(runs: dict[str, s4mi.Run], s4mi: Comma
         run.predict(pixels, overlap=1)
 
 
+@pytest.mark.long
 def test_an_ensemble_is_the_mean_over_the_seeds_of_a_study(
     tmp_path: Path, lesions: Path, quick: Quick, runs: dict[str, s4mi.Run]
 ) -> None:

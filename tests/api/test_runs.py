@@ -35,6 +35,7 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Q
     return s4mi.train(quick(lesions, method, epochs=2), tmp_path_factory.mktemp("runs") / "simclr", progress=False)
 
 
+@pytest.mark.long
 def test_settings_are_a_file_a_mapping_or_a_config(
     tmp_path: Path, lesions: Path, quick: Quick, cache_dir: Path
 ) -> None:

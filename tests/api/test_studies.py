@@ -148,6 +148,7 @@ def test_workers_run_it_too(contents: dict[str, Any], tmp_path: Path) -> None:
     assert len(study.failures) == 1
 
 
+@pytest.mark.long
 def test_the_report_stands_beside_the_runs_while_they_train_on_interruption_and_at_the_end(
     contents: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

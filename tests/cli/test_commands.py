@@ -35,6 +35,7 @@ def test_methods_are_listed_with_their_papers(s4mi: Command) -> None:
         assert word in shown
 
 
+@pytest.mark.long
 def test_a_run_is_trained_evaluated_and_used_by_commands_alone(
     s4mi: Command, tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_run_is_trained_evaluated_and_used_by_commands_alone(
     assert len(list((tmp_path / "masks").glob("*.png"))) == 60
 
 
+@pytest.mark.long
 def test_clusters_are_found_looked_at_named_and_predicted_by_commands_alone(
     s4mi: Command, tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:

@@ -157,6 +157,7 @@ def test_a_run_that_fails_is_named_with_its_reason_and_the_exit_status_says_so(
     assert re.search(rf"pretraining/simclr-seed0  [0-9a-f]+  2 failed attempts: {reason}", plan)
 
 
+@pytest.mark.long
 def test_a_plan_shows_finished_runs_and_the_time_left(s4mi: Command, study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert s4mi("study", "run", study, "seeds=[0]", "-o", out, "--workers", "0").returncode == 0
@@ -258,6 +259,7 @@ def test_a_study_without_a_single_result_still_ends_without_a_traceback(
     assert done.stderr.splitlines()[-1].startswith(f"{failed}; ")
 
 
+@pytest.mark.long
 def test_pre_training_is_printed_with_feature_health_and_the_next_command(
     s4mi: Command, tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_search_of_hashes_that_would_take_too_long_is_reduced_too(monkeypatch:
     assert "signatures within 8 of 128 bits" in said[0]
 
 
+@pytest.mark.long
 def test_images_that_all_look_the_same_are_compared_with_those_of_the_nearest_colour(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

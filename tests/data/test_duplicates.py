@@ -143,6 +143,7 @@ def test_the_hash_holds_the_signs_of_the_low_frequencies_of_the_cosine_transform
         np.testing.assert_allclose(describe(small).colour, small.reshape(-1, 3).mean(axis=0))
 
 
+@pytest.mark.long
 def test_the_share_of_signs_that_differ_is_the_angle_between_images() -> None:
     """Charikar 2002: P(sign differs) = arccos(correlation) / π; over many pairs, as signs of a pair are few."""
     looks = [thumbnail(image) for image in LESIONS]

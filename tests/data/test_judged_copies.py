@@ -170,6 +170,7 @@ def dataset(folder: Path, parts: list[str | None], groups: list[str | None]) -> 
     return folder
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 999), st.booleans())
 def test_with_and_without_a_cache_the_same_copies_are_found(

@@ -102,6 +102,7 @@ def test_predictions_of_two_precisions_are_not_mixed(run: Path, lesions: Path, t
     assert predict_run(run, images, tmp_path / "exact", precision="32", resume=True).kept > 0
 
 
+@pytest.mark.long
 def test_masks_are_those_of_float32_but_for_one_pixel_in_a_thousand(
     lesions: Path, quick: Quick, tmp_path: Path, pixels: np.ndarray
 ) -> None:

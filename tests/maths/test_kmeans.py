@@ -404,6 +404,7 @@ def test_a_centroid_is_the_mean_of_all_points_assigned_to_it(cosine: bool) -> No
     assert batches.counts.tolist() == [len(seen[label]) for label in range(5)]
 
 
+@pytest.mark.long
 @both
 @pytest.mark.parametrize("seed", range(3))
 def test_in_mini_batches_the_clusters_are_nearly_as_good_as_all_at_once(cosine: bool, seed: int) -> None:

@@ -20,6 +20,7 @@ def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
     return message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "size"),
     [

@@ -224,6 +224,7 @@ def test_all_of_the_encoder_of_a_pre_training_run_is_loaded(name: str, tmp_path:
         torch.testing.assert_close(net.encode(images(64, 64))[-1], last)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "mobilenetv3_small_050"])
 def test_a_published_file_with_its_head_is_loaded(name: str, tmp_path: Path) -> None:
     published = unlike(timm.create_model(name)).state_dict()

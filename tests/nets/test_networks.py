@@ -15,6 +15,7 @@ from s4mi.nets.smp_net import SmpNet
 from s4mi.nets.swin_unet import SwinUNet
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

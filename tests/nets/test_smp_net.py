@@ -26,6 +26,7 @@ def one_line(error: pytest.ExceptionInfo[S4miError]) -> str:
     return message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("encoder", "channels", "size"),
     [
@@ -88,6 +89,7 @@ def test_a_gradient_reaches_every_trained_parameter_in_every_architecture(archit
         assert parameter.requires_grad == (parameter.grad is not None), name
 
 
+@pytest.mark.long
 def test_a_transformer_is_built_for_the_padded_size() -> None:
     net = SmpNet("tu-swin_tiny_patch4_window7_224", classes=2, image_size=50).eval()
     with torch.no_grad():
@@ -195,6 +197,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("encoder", "mean", "std"),
     [

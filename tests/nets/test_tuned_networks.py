@@ -111,6 +111,7 @@ def test_last_blocks_are_the_end_of_the_encoder(name: str) -> None:
     assert few < all_of_it
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TINY)
 def test_the_head_comes_first(name: str) -> None:
     begun, first, second, third = train(built(name, head_first=2), steps=3)

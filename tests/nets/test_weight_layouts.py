@@ -172,6 +172,7 @@ def test_every_container_and_any_one_prefix_are_taken_off(container: str, prefix
     assert all(torch.equal(loaded[key], state[key]) for key in state)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [RESNET, DENSENET])
 def test_silent_b1_radimagenet_numbers_the_parts_of_a_network(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

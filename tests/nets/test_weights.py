@@ -174,6 +174,7 @@ def test_a_network_without_a_feature_map_is_refused() -> None:
         backbone.feature_map(images(32))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "size", "other"),
     [

@@ -43,6 +43,7 @@ def test_a_check_encodes_each_image_once_for_spread_and_neighbours(
         assert len(rows) == len(set(rows)) > 10  # the sample, the labelled and the validation images
 
 
+@pytest.mark.long
 def test_the_neighbours_vote_is_the_one_of_features_that_are_computed_apart(
     tmp_path: Path, lesions: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def _draw_in_view(data: Path) -> None:
     (data / FOLDER / MERGE / "labels.csv").write_text(f"id,label\n{own},nevus\n")
 
 
+@pytest.mark.long
 def test_a_dry_run_changes_nothing_and_says_what_it_would(place: Path, s4mi: Command) -> None:
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file() and path.suffix != ".sqlite"}
     done = s4mi("data", "erase", place / "data", PATIENT, "--runs", place / "runs", "--cache", place / "cache")
@@ -166,6 +167,7 @@ def test_a_run_that_was_only_scored_on_the_patient_is_scored_on_the_others(place
         train(RunDir(run).config(), run, resume=True)
 
 
+@pytest.mark.long
 def test_a_run_whose_lists_lost_the_patient_says_so_when_it_is_resumed(place: Path) -> None:
     run = place / "runs" / "one"
     (run / "record.json").unlink()
@@ -174,6 +176,7 @@ def test_a_run_whose_lists_lost_the_patient_says_so_when_it_is_resumed(place: Pa
         train(RunDir(run).config(), run, resume=True)
 
 
+@pytest.mark.long
 def test_images_that_were_removed_by_hand_are_no_erasure(place: Path) -> None:
     manifest = place / "data" / "manifest.csv"
     manifest.write_text("\n".join(line for line in manifest.read_text().splitlines() if PATIENT not in line) + "\n")
@@ -189,6 +192,7 @@ def test_annotations_that_another_process_has_open_are_refused(place: Path) -> N
         erase_patient(place / "data", PATIENT, cache=place / "cache", confirmed=True)
 
 
+@pytest.mark.long
 def test_runs_that_start_from_pre_training_on_the_patient_are_named(place: Path) -> None:
     plan = erase_patient(place / "data", PATIENT, cache=place / "cache").plan
     for name, settings, seen in (
@@ -317,6 +321,7 @@ def test_an_erasure_killed_at_any_write_goes_on(place: Path, monkeypatch: pytest
     assert not [path for path in (place / "runs" / "one").glob("*.csv") for name in own if name in path.read_text()]
 
 
+@pytest.mark.long
 def test_the_caches_that_runs_were_given_lose_the_patient_too(place: Path) -> None:
     other = place / "elsewhere"
     dataset_thumbnails(load_manifest(place / "data"), other)

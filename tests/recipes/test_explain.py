@@ -219,6 +219,7 @@ def test_a_map_is_flagged_when_weights_hardly_matter_and_there_is_enough_to_tell
     assert summary.pointing is None
 
 
+@pytest.mark.long
 def test_silent_maps_that_are_too_coarse_get_no_scores_and_the_sheet_says_so(
     tmp_path: Path, runs: Path, lesions: Path
 ) -> None:

@@ -158,6 +158,7 @@ def test_other_software_finds_all_it_needs_in_the_file(made: Made) -> None:
     assert contents["red_channel_normalisation"] is True
 
 
+@pytest.mark.long
 def test_neither_the_file_nor_its_card_names_a_folder(made: Made, tmp_path: Path) -> None:
     path = made.model("multiclass")
     export_run(made.run("multiclass"), tmp_path / "program.pt2")

@@ -258,6 +258,7 @@ def test_images_of_which_nothing_is_known_all_train(tmp_path: Path, lesions: Pat
     assert len(drawn.points) == 60
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [{}, {"split": {"kind": "random", "seed": 3}}])
 def test_no_test_or_validation_image_enters(
     tmp_path: Path, lesions: Path, quick: Quick, settings: dict[str, Any]
@@ -272,6 +273,7 @@ def test_no_test_or_validation_image_enters(
     assert not seen & (parts["test"] | parts["val"])
 
 
+@pytest.mark.long
 def test_test_images_do_not_change_what_is_learnt_or_seen(tmp_path: Path, official: Path, quick: Quick) -> None:
     def lesser(table: list[dict[str, str]]) -> None:
         table[:] = [row for row in table if row["split"] != "test"]
@@ -389,6 +391,7 @@ def test_a_teacher_that_gives_every_image_one_answer_stops_the_run_too(
     assert f"(entropy {entropy:.3f} of 1)" in str(stopped.value)
 
 
+@pytest.mark.long
 def test_a_healthy_look_begins_the_count_again(
     tmp_path: Path, lesions: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,6 +403,7 @@ def test_a_healthy_look_begins_the_count_again(
         train(quick(lesions, SIMCLR, epochs=9, health={"patience": 2}), tmp_path / "run", watch=thresholds)
 
 
+@pytest.mark.long
 def test_neighbours_score_the_features_when_asked_and_change_nothing(
     tmp_path: Path, finished: Finished, lesions: Path, cells: Path, quick: Quick
 ) -> None:
@@ -413,6 +417,7 @@ def test_neighbours_score_the_features_when_asked_and_change_nothing(
     assert 0 <= multilabel.end.knn["tiny_resnet"] <= 1
 
 
+@pytest.mark.long
 def test_one_neighbour_that_is_the_image_itself_gives_the_full_score(
     tmp_path: Path, lesions: Path, quick: Quick
 ) -> None:

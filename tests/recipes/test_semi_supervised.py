@@ -77,6 +77,7 @@ def test_the_record_has_every_reading_and_its_scores_are_the_chosen_one_s(finish
         assert len({other.iou for other in [*others, scores]}) > 1
 
 
+@pytest.mark.long
 def test_evaluating_again_gives_the_scores_of_the_chosen_reading(finished: Path) -> None:
     assert evaluate_run(finished, "test") == read_record(finished).test
 

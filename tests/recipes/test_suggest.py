@@ -97,6 +97,7 @@ def test_a_study_is_asked_and_images_that_any_seed_tests_are_left_alone(
         assert row["label"] == ""
 
 
+@pytest.mark.long
 def test_the_same_command_chooses_the_same(tmp_path: Path, study: Path, sparse: Path) -> None:
     for name in ("a", "b"):
         suggest(
@@ -144,6 +145,7 @@ def test_k_centre_alone_is_that_of_the_features(tmp_path: Path, study: Path, spa
     assert [row["id"] for row in rows(tmp_path / "next.csv")] == expected
 
 
+@pytest.mark.long
 def test_a_cold_start_needs_no_label(tmp_path: Path, sparse: Path, quick: Quick) -> None:
     full = load_manifest(sparse)
     folder = tmp_path / "bare"

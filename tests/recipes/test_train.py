@@ -119,6 +119,7 @@ def test_the_last_epoch_is_scored_too_where_it_is_not_the_selected_one(
     assert (two.best_epoch, two.ended_improving, two.last_test) == (2, True, None)
 
 
+@pytest.mark.long
 def test_a_run_says_when_it_ended_improving_or_made_few_steps(
     tmp_path: Path, lesions: Path, quick: Quick, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +254,7 @@ def test_a_corrupt_image_is_named_before_training(tmp_path: Path, lesions: Path,
         train(quick(folder, TRANSFER), tmp_path / "run")
 
 
+@pytest.mark.long
 def test_multilabel_training_ends_with_its_scores(tmp_path: Path, cells: Path, quick: Quick) -> None:
     record = train(quick(cells, TRANSFER), tmp_path / "run")
     assert record.task == "multilabel"

@@ -79,6 +79,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, lesions: Path, quick: Qui
     return run
 
 
+@pytest.mark.long
 def test_the_record_says_that_no_mask_was_learnt_from(finished: Path) -> None:
     record = read_record(finished)
     assert (record.label_fraction, record.labels_asked) == (0, "0 %")
@@ -146,6 +147,7 @@ def test_names_of_people_stand_against_the_matching(tmp_path: Path, finished: Pa
         assert np.array_equal(opposite[name], 255 - mask)
 
 
+@pytest.mark.long
 def test_it_starts_from_a_pre_training_run_of_the_same_split(tmp_path: Path, lesions: Path, quick: Quick) -> None:
     data = tmp_path / "data"
     shutil.copytree(lesions, data)
@@ -220,6 +222,7 @@ def test_after_a_collapse_training_begins_again_as_if_nothing_had_been(
     assert not torch.allclose(ours, others, atol=1e-3)
 
 
+@pytest.mark.long
 def test_each_fresh_start_has_weights_of_its_own(
     tmp_path: Path, lesions: Path, quick: Quick, collapse_at: CollapseAt
 ) -> None:
@@ -257,6 +260,7 @@ def test_features_that_are_the_same_everywhere_end_a_run_in_a_line(tmp_path: Pat
         train(quick(lesions, {**MDC, "restarts": 1}, optim=optim, epochs=9), tmp_path)
 
 
+@pytest.mark.long
 def test_a_fresh_start_is_remembered_over_a_stop(
     tmp_path: Path, lesions: Path, quick: Quick, collapse_at: CollapseAt
 ) -> None:
@@ -274,6 +278,7 @@ def test_a_fresh_start_is_remembered_over_a_stop(
     assert resumed.test == whole.test
 
 
+@pytest.mark.long
 def test_a_stop_before_the_fresh_start_is_saved_leads_to_the_same_weights(
     tmp_path: Path, lesions: Path, quick: Quick, collapse_at: CollapseAt
 ) -> None:

@@ -201,6 +201,7 @@ def test_a_finished_study_is_recognised_without_its_data_set(tmp_path: Path, les
     assert all(is_finished(location) for location in run_locations(runs, tmp_path / "out", run_identities(runs)))
 
 
+@pytest.mark.long
 def test_runs_of_an_older_version_are_recognised_with_their_pre_training(tmp_path: Path, lesions: Path) -> None:
     first = study(lesions)
     pretend(first, tmp_path)

@@ -214,6 +214,7 @@ BAD = {"simmim": {"method": {**SIMMIM, "square": 7}}, "dino": {"method": DINO}}
 ARMS = [{"method": TRANSFER, "pretraining": "simmim"}, {"method": TRANSFER, "pretraining": "dino"}]
 
 
+@pytest.mark.long
 def test_a_failure_stops_only_the_runs_that_depend_on_it(tmp_path: Path, studied: Studied) -> None:
     events: list[Event] = []
     outcomes = run_study(studied(pretraining=BAD, arms=ARMS), tmp_path, on_event=events.append)

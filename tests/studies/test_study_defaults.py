@@ -134,6 +134,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_runs_are_scored_on_external_sets_also_when_these_come_later(
     clinic: Path, study: Callable[..., StudyConfig], tmp_path: Path
 ) -> None:

@@ -128,6 +128,7 @@ def test_silent_a7_a_run_is_not_resumed_on_other_data_and_the_rows_are_named(
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("method", "change"), [(SIMCLR, relabel), (DEDL, relabel), (TRANSFER, redraw_mask)])
 def test_a_change_of_what_the_run_does_not_use_is_none(
     method: dict[str, Any], change: Change, official: Path, quick: Quick, tmp_path: Path

@@ -41,6 +41,7 @@ def test_a_counter_that_wraps_goes_on(tmp_path: Path) -> None:
     assert meter.read() == pytest.approx(5 + 8 + 96 + 2)
 
 
+@pytest.mark.long
 def test_parts_of_a_package_and_the_whole_machine_are_not_counted_twice(tmp_path: Path) -> None:
     package(tmp_path, "package-0", 0, joules=1)
     package(tmp_path, "psys", 1, joules=1)
@@ -70,6 +71,7 @@ def test_a_counter_that_is_lost_on_the_way_leaves_nothing_known(tmp_path: Path) 
     assert meter.read() is None, "a part of the run is missing for ever"
 
 
+@pytest.mark.long
 def test_a_resumed_run_adds_what_it_has_drawn_before_if_that_is_known(tmp_path: Path) -> None:
     home = package(tmp_path, "package-0", 0, joules=1)
     meter = EnergyMeter(processors(tmp_path))

@@ -47,6 +47,7 @@ def test_thumbnails_are_those_of_the_images_and_are_decoded_once(
     assert_those_of(manifest, stored)
 
 
+@pytest.mark.long
 def test_what_is_kept_is_at_most_a_tenth_of_the_files(tmp_path: Path) -> None:
     """Small files have no thumbnail but a description."""
     generator = np.random.default_rng(0)
