@@ -2,7 +2,9 @@
 
 import gc
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,16 +25,22 @@ pytest_plugins = ("label_studio_program", "page_in_chromium", "viewer_tab")
 
 gc.disable()  # until all tests are collected, which takes 25 s of processor time without it and 32 s with it
 
+IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+"""Whether this process is one of several, which xdist started."""
 REASON = "S4MI_DATA names no folder of real images"
 
 
 def pytest_configure() -> None:
     """Test processes share the cores: one thread each, or they slow each other down tenfold.
 
+    The default cache is a folder of the session's own: a test that erases a patient removes all features stored there.
+
     On CI the examples of property tests are always the same, so that a change is judged by what it changes; at home
     they are new each time.
     """
     torch.set_num_threads(1)
+    if not IN_WORKER:
+        os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="s4mi-tests-")  # the workers inherit it
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks a server for weights
     hypothesis.settings.register_profile("home", deadline=None)
     hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
@@ -48,6 +56,8 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Libraries that look for leaks as the process ends find none."""
     gc.unfreeze()
+    if not IN_WORKER:
+        shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

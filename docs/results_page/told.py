@@ -16,9 +16,9 @@ from s4mi.reporting.results.crossed_tests import crossed_test
 from s4mi.reporting.results.external_tables import external_table
 from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.findings import findings_of
-from s4mi.reporting.results.paired_tests import ALPHA, TestResult
+from s4mi.reporting.results.paired_tests import ALPHA, TestResult, probability
 from s4mi.reporting.results.runs import ReportRun
-from s4mi.reporting.results.scores import Metric, metric_of, percent, score_of
+from s4mi.reporting.results.scores import Metric, metric_of, percent, score_of, spread
 from s4mi.reporting.results.shared_seeds import in_common
 from s4mi.reporting.results.simulation import SimulationCurve, curves_of
 from s4mi.reporting.results.table_model import Table, counted_once
@@ -160,6 +160,23 @@ class Simulated:
     def tables(self) -> str:
         """Scores by number of labels, and their differences to random choice."""
         return "\n\n".join(simulation_tables(self.curves, self.metric, reference=RANDOM))
+
+    @property
+    def better(self) -> list[str]:
+        """Strategies that are better than random choice beyond chance."""
+        tested = [(one.strategy, one.gain.mean, one.p) for one in self.curves if one.gain and one.p is not None]
+        return [strategy for strategy, gain, p in tested if gain > 0 and p < ALPHA]
+
+    def gain(self, strategy: str) -> str:
+        """`+0.012 ± 0.009 (n = 10 seeds, Holm-corrected p = 0.031)`."""
+        curve = next(curve for curve in self.curves if curve.strategy == strategy)
+        if curve.gain is None:
+            raise S4miError(f"{strategy} has no gain over random choice")
+        shown = probability(curve.p)
+        p = shown if shown.startswith("<") else f"= {shown}"
+        difference = f"{curve.gain.mean:+.{self.metric.digits}f}".replace("-", "−")
+        width = spread(curve.gain, digits=self.metric.digits, signed=True)
+        return f"{difference}{width} (n = {plural(curve.gain.n, 'seed')}, Holm-corrected p {p})"
 
     def sentences(self) -> str:
         """What each strategy gains over random choice, as a list."""

@@ -390,6 +390,8 @@ def test_run_files_and_studies_are_shipped() -> None:
         "real/nuclei",
         "real/nuclei-without-masks",
         "real/ph2-masks",
+        "real/simulate-classes",
+        "real/simulate-masks",
         "real/thousand",
         "small/classification",
         "small/first-answer",
