@@ -171,7 +171,7 @@ def test_every_class_has_its_own_row_of_scores(text: str) -> None:
 
 
 def test_the_score_by_labels_is_drawn_once_for_each_task_in_its_card(text: str) -> None:
-    assert Page(text).text.count("by number of labelled training images: means") == 3
+    assert Page(text).text.count("by number of labelled images: means") == 3
     cards = text.split('<article class="card"')[1:]
     assert [card.split("</article>")[0].count("<svg") for card in cards] == [1, 1, 1]
 

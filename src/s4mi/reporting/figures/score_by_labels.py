@@ -76,7 +76,7 @@ def caption(table: ResultTable) -> str:
     if len(tested) == 1:
         return f"Test {metric.label}: {points}.{lower}"
     zero = " At 0 no training label was used." if 0 in tested else ""
-    return f"Test {metric.label} by number of labelled training images: {points}.{zero}{lower}"
+    return f"Test {metric.label} by number of labelled images: {points}.{zero}{lower}"
 
 
 def _lines(table: ResultTable) -> list[_Line]:

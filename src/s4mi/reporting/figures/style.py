@@ -103,7 +103,7 @@ def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[
     for n in written:  # an SVG centres one line at a time, not two
         column, tick = columns[n], ticks[n]
         axes.annotate(column.labelled, (tick, 0), xycoords=axes.get_xaxis_transform(), ha="center", **offset)
-    axes.set_xlabel("labelled training images", labelpad=13)
+    axes.set_xlabel("labelled images", labelpad=13)
 
 
 def without_overlap(places: Sequence[float], widths: Sequence[float]) -> list[int]:
