@@ -104,9 +104,9 @@ def _markdown(
     curves: Sequence[SimulationCurve], metric: Metric, lines: Sequence[str], *, seeds: int, reference: str
 ) -> str:
     caption = (
-        f"Mean over {plural(seeds, 'seed')} with its 95 % interval over seeds. With an official split all seeds have the "
-        "same test images, whose choice it does not include. All strategies share initial labels, number of labels per "
-        "round and settings."
+        f"Mean over {plural(seeds, 'seed')} with its 95 % interval over seeds. With an official split all seeds have "
+        "the same test images, whose choice it does not include. All strategies share initial labels, number of labels "
+        "per round and settings."
     )
     blocks = [
         f"# Test {metric.label} by annotation round",
