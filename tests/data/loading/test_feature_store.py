@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,6 +161,16 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(S4miError, match=r"cannot store features \(.*\); set data.cache"):
         filled(tmp_path / "file" / "store")
+
+
+def test_a_folder_that_an_erasure_removed_meanwhile_is_one_line_and_made_again(tmp_path: Path) -> None:
+    store = filled(tmp_path / "store", shards=1)
+    with store.adding():
+        shutil.rmtree(tmp_path / "store")
+        with pytest.raises(S4miError, match=r"removed meanwhile, .* run the same command again"):
+            store.add(*drawn(10, first=10))
+    again = filled(tmp_path / "store")
+    assert again.read(drawn(30)[0])[0].all()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -212,4 +212,6 @@ def _in_order(blocks: list[tuple[NDArray[np.int64], Features]], count: int) -> F
 def _not_writable(folder: Path, error: OSError) -> S4miError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return S4miError(f"{folder}: the disk is full; free some space or set data.cache to another disk, then resume")
+    if error.errno == errno.ENOENT:
+        return S4miError(f"{folder}: removed meanwhile, as s4mi data erase does; run the same command again")
     return S4miError(f"{folder}: cannot store features ({error.strerror or error}); set data.cache to another disk")
