@@ -16,7 +16,7 @@ from s4mi.reporting.results.crossed_tests import crossed_test
 from s4mi.reporting.results.external_tables import external_table
 from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.findings import findings_of
-from s4mi.reporting.results.paired_tests import ALPHA, TestResult, probability
+from s4mi.reporting.results.paired_tests import ALPHA, TestResult, compared, probability
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import Metric, metric_of, percent, score_of, spread
 from s4mi.reporting.results.shared_seeds import in_common
@@ -25,7 +25,12 @@ from s4mi.reporting.results.table_model import Table, counted_once
 from s4mi.reporting.results.tables import ResultTable, result_table, score_table
 from s4mi.reporting.results.verdict import finding_sentences
 from s4mi.reporting.writers.markdown import markdown_text, table_markdown
-from s4mi.reporting.writers.simulation import read_simulation, simulation_sentences, simulation_tables
+from s4mi.reporting.writers.simulation import (
+    read_simulation,
+    sentences_markdown,
+    simulation_sentences,
+    simulation_tables,
+)
 
 FEWEST_AMOUNTS = 4
 """Label fractions that a question about amounts of labels needs; see `maths.label_efficiency`."""
@@ -79,7 +84,7 @@ class Told:
         first, second = self._technique(one), self._technique(other)
         result, images = self._paired(first, second, labels, labels_of_other)
         n = and_few(f"{plural(result.n, 'seed')}, {images}", result.test.difference)
-        count = f"n = {n}, p {result.p}" if result.p.startswith("<") else f"n = {n}, p = {result.p}"
+        count = f"n = {n}, p {compared(result.p)}"
         if result.test.p is None or result.test.p >= ALPHA:
             return f"{result.difference} ({count}), not told apart"
         return f"{result.difference} ({count})"
@@ -172,16 +177,14 @@ class Simulated:
         curve = next(curve for curve in self.curves if curve.strategy == strategy)
         if curve.gain is None:
             raise S4miError(f"{strategy} has no gain over random choice")
-        shown = probability(curve.p)
-        p = shown if shown.startswith("<") else f"= {shown}"
         difference = f"{curve.gain.mean:+.{self.metric.digits}f}".replace("-", "−")
         width = spread(curve.gain, digits=self.metric.digits, signed=True)
-        return f"{difference}{width} (n = {plural(curve.gain.n, 'seed')}, Holm-corrected p {p})"
+        return f"{difference}{width} (n = {plural(curve.gain.n, 'seed')}, Holm-corrected p {compared(probability(curve.p))})"
 
     def sentences(self) -> str:
         """What each strategy gains over random choice, as a list."""
         lines = simulation_sentences(self.curves, self.metric, reference=RANDOM)
-        return "\n".join(f"- {markdown_text(line)}" for line in lines)
+        return sentences_markdown([markdown_text(line) for line in lines])
 
 
 class Records:

@@ -14,6 +14,7 @@ from s4mi.cli import app
 from s4mi.data.checks.check import check_path
 from s4mi.data.manifest import load_manifest, write_dataset
 from s4mi.data.masks import read_mask
+from s4mi.data.sources import mask_names
 from s4mi.data.sources.compose_masks import MaskRule
 from s4mi.data.sources.folder import FolderOptions, read_folder
 from s4mi.data.sources.mask_names import is_mask_word, masks_beside
@@ -263,3 +264,16 @@ def test_classes_with_equal_names_of_images_are_classes(tmp_path: Path) -> None:
         for stem in ("1", "2", "3_scan"):
             picture(tmp_path / name / f"{stem}.png", seed=number)
     assert read_folder(tmp_path).classes == ("benign", "malignant")
+
+
+def test_folders_whose_names_have_no_word_for_masks_are_not_compared_with_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A folder per patient: thousands of them would make millions of pairs."""
+    compared: list[Path] = []
+    monkeypatch.setattr(mask_names, "_mask_folder", lambda folder, *_, **__: compared.append(folder))
+    source = Path("data")
+    images = [source / f"P{patient:03d}" / f"image_{n}.png" for patient in range(50) for n in range(3)]
+    masks = [source / "Konturen" / f"image_{n}_mask.png" for n in range(3)]
+    assert mask_names.mask_folders([*images, *masks], source) == []
+    assert set(compared) == {source / "Konturen"}

@@ -1,6 +1,6 @@
 """Find the columns of a table that name image files, by looking for these files, whatever the columns are called."""
 
-from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from s4mi.data.files import stem_of
@@ -22,10 +22,10 @@ def columns_of_files(table: SourceTable) -> tuple[tuple[str, ...], tuple[str, ..
     images, masks = set[str](), set[str]()
     for file in image_files(folder):
         (masks if in_mask_folder(file, folder) else images).update((file.name, stem_of(file)))
-    return _naming(table, dict.fromkeys(images)), _naming(table, dict.fromkeys(masks - images))
+    return _naming(table, images), _naming(table, masks - images)
 
 
-def _naming(table: SourceTable, names: Mapping[str, None]) -> tuple[str, ...]:
+def _naming(table: SourceTable, names: AbstractSet[str]) -> tuple[str, ...]:
     shares: dict[str, float] = {}
     for column in table.columns:
         cells = [record.cells[column] for record in table.records if record.cells[column]]

@@ -52,7 +52,7 @@ def masks_beside(images: Iterable[Path]) -> dict[Path, MaskName]:
         by_folder[image.parent].append(image)
     found: dict[Path, MaskName] = {}
     for files in by_folder.values():
-        if not any(_SUFFIX.fullmatch(name) or _PREFIX.fullmatch(name) for name in map(_stem, files)):
+        if not any(_has_word(_stem(file)) for file in files):
             continue
         by_stem = {_stem(file).casefold(): file for file in reversed(files)}
         for file in files:
@@ -113,16 +113,27 @@ def mask_folders(images: Iterable[Path], source: Path) -> list[MaskFolder]:
     for image in images:
         if image.parent != source:
             by_folder[image.parent][normalised(stem_of(image)).casefold()] = image
+    beside: dict[Path, list[Path]] = defaultdict(list)  # folders that are not called after masks, by their parent
+    for folder in by_folder:
+        if not is_mask_word(folder.name):
+            beside[folder.parent].append(folder)
     found = []
     for folder, files in by_folder.items():
         called = is_mask_word(folder.name)
-        for other, others in by_folder.items():
-            if other == folder or other.parent != folder.parent or is_mask_word(other.name):
+        if not called and sum(map(_has_word, files)) < MIN_SHARE * len(files):
+            continue
+        for other in beside[folder.parent]:
+            if other == folder:
                 continue
-            if (one := _mask_folder(folder, files, other, others, called=called)) is not None:
+            if (one := _mask_folder(folder, files, other, by_folder[other], called=called)) is not None:
                 found.append(one)
                 break
     return found
+
+
+def _has_word(stem: str) -> bool:
+    """Whether a name begins or ends with a word for masks."""
+    return (_SUFFIX.fullmatch(stem) or _PREFIX.fullmatch(stem)) is not None
 
 
 def _mask_folder(

@@ -194,6 +194,11 @@ def probability(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def compared(shown: str) -> str:
+    """`= 0.031` or `< 0.001`, what follows the letter p in a sentence, of a `probability`."""
+    return shown if shown.startswith("<") else f"= {shown}"
+
+
 def _pair(
     column: LabelColumn,
     one: Technique,

@@ -17,7 +17,7 @@ from s4mi.formatting import plural
 from s4mi.reporting.results.comparison import Comparison, Technique
 from s4mi.reporting.results.few import and_few
 from s4mi.reporting.results.findings import Findings, RankedTechnique, Ranking, rank
-from s4mi.reporting.results.paired_tests import TechniquePair, tested_fractions
+from s4mi.reporting.results.paired_tests import TechniquePair, compared, tested_fractions
 from s4mi.reporting.results.scores import spread
 from s4mi.reporting.results.shared_seeds import in_common
 
@@ -188,7 +188,7 @@ def _lead(findings: Findings, rival: Rival) -> str:
     result, metric = rival.pair.seeds, findings.table.metric
     apart = result.test.difference
     difference = f"{abs(apart.mean):.{metric.digits}f}{spread(apart, digits=metric.digits) if apart.symmetric else ''}"
-    p = result.p_holm if result.p_holm.startswith("<") else f"= {result.p_holm}"
+    p = compared(result.p_holm)
     test = "no variance between them" if result.holm is None else f"Holm-corrected p {p}"
     return f"{'ahead' if rival.ahead else 'behind'} by {difference} ({and_few(seeds, apart)}, {test})"
 

@@ -20,7 +20,7 @@ from s4mi.reporting.figures.style import (
     one_axes,
 )
 from s4mi.reporting.figures.svg import drawing, finish, standalone
-from s4mi.reporting.results.paired_tests import ALPHA, probability
+from s4mi.reporting.results.paired_tests import ALPHA, compared, probability
 from s4mi.reporting.results.scores import MISSING, Metric, spread
 from s4mi.reporting.results.simulation import RoundScore, SimulationCurve, curves_of
 from s4mi.reporting.results.table_model import Column, Table, table_row
@@ -161,8 +161,7 @@ def _sentence(curve: SimulationCurve, metric: Metric, reference: str) -> str:
     better = "better" if (gain.mean > 0) == metric.higher_is_better else "worse"
     verdict = better if curve.p is not None and curve.p < ALPHA else "no significant difference"
     name = "Holm-corrected p" if curve.tests > 1 else "p"
-    shown = probability(curve.p)
-    p = "" if curve.p is None else f", {name} {shown}" if shown.startswith("<") else f", {name} = {shown}"
+    p = "" if curve.p is None else f", {name} {compared(probability(curve.p))}"
     return (
         f"{curve.strategy}: {difference} vs {reference}, mean over the rounds, {plural(gain.n, 'seed')}{p}: {verdict}."
     )
