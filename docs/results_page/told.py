@@ -179,7 +179,8 @@ class Simulated:
             raise S4miError(f"{strategy} has no gain over random choice")
         difference = f"{curve.gain.mean:+.{self.metric.digits}f}".replace("-", "−")
         width = spread(curve.gain, digits=self.metric.digits, signed=True)
-        return f"{difference}{width} (n = {plural(curve.gain.n, 'seed')}, Holm-corrected p {compared(probability(curve.p))})"
+        n = plural(curve.gain.n, "seed")
+        return f"{difference}{width} (n = {n}, Holm-corrected p {compared(probability(curve.p))})"
 
     def sentences(self) -> str:
         """What each strategy gains over random choice, as a list."""
