@@ -24,8 +24,9 @@ SIZE = 96
 EFFORTS = (1.0, 0.5, 0.25)
 """Shares of the epochs that networks may be trained for."""
 FIXED, TRAINING = 26.0, 62.0
-"""Seconds that one run of every technique takes on one core of the reference machine, without and for its epochs; measured with a tenth
-more of them."""
+"""Seconds that one run of every technique takes on one core of the reference machine, without and for its epochs.
+
+Measured with a tenth more epochs."""
 MARGIN = 0.75
 """Share of the time that these runs may take by the estimate; the machine may get slower meanwhile."""
 _EPOCHS = re.compile(r"(?<=epochs: )\d+")
