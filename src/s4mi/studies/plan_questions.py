@@ -273,9 +273,11 @@ def _more(one: PlannedTask) -> str | None:
     cost = f", about {duration(runs * sum(known) / len(known))} one after the other" if known else ""
     label, told = metric_of(one.task).label, _smallest(one, count)
     # The approximation of the degrees of freedom is not monotone: with few test patients more seeds may tell less.
-    if told >= min(_smallest(one, mine) for mine in one.pairs) < math.inf:
+    now, least = min(_smallest(one, mine) for mine in one.pairs), _smallest(one, ENDLESS)
+    if told >= now < math.inf:
         return f"more seeds: tell no smaller difference with these test {one.unit}; more test {one.unit} would"
-    least = min(_smallest(one, seeds) for seeds in (*range(2, MOST_SEEDS + 1), ENDLESS))
+    if told < least:
+        least = min(_smallest(one, seeds) for seeds in range(2, MOST_SEEDS + 1))
     difference, limit = _told(told, label), _told(least, "")
     endless = f"; no number of seeds tells less than{limit} with these test {one.unit}" if one.one_test_set else ""
     return f"with {setting}: {difference}, {plural(runs, 'more run')}{cost}{endless}"

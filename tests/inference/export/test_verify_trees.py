@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from s4mi.errors import S4miError
-from s4mi.inference.export.verify import TREES_APART, VerificationInputs, verify_export
+from s4mi.inference.export.verify import TREES_APART, Verification, VerificationInputs, verify_export
 
 SIDE = 32
 INPUTS = VerificationInputs(np.zeros((8, SIDE, SIDE, 3), dtype=np.uint8), "8 images", real=True)
@@ -31,7 +31,7 @@ class File:
         return np.log(self.probabilities(images))
 
 
-def verified(file: File, apart: float):
+def verified(file: File, apart: float) -> Verification:
     return verify_export(cast(Any, file), INPUTS, (P, P), name=Path("m.onnx"), apart=apart)
 
 
@@ -50,3 +50,8 @@ def test_no_pixel_may_differ_otherwise() -> None:
     assert verified(File(1, by=1e-5), 0.0).text == "1e-05"
     with pytest.raises(S4miError, match="so it was not kept"):
         verified(File(1, by=float("nan")), 0.0)
+
+
+def test_a_probability_that_is_no_number_is_refused_in_a_forest_too() -> None:
+    with pytest.raises(S4miError, match="so it was not kept"):
+        verified(File(1, by=float("nan")), TREES_APART)
