@@ -2,11 +2,12 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from s4mi.reporting.figures.style import label_fractions, without_overlap
+from s4mi.reporting.figures.direct_labels import EndLabel, label_ends
+from s4mi.reporting.figures.style import fraction_axis, label_fractions, one_axes, without_overlap
 from s4mi.reporting.results.label_names import LabelColumn
 
 
@@ -42,6 +43,29 @@ def test_of_amounts_that_are_not_in_order_the_lowest_place_is_labelled() -> None
     axes = figure.add_subplot()
     axes.plot([16, 20.5, 161], [0.8, 0.6, 0.9])
     columns = [LabelColumn(0.0, 20, 21), LabelColumn(10.0, 16, 16), LabelColumn(100.0, 161, 161)]
-    label_fractions(axes, columns, [20.5, 16.0, 161.0], logarithmic=True)
+    fraction_axis(axes, [20.5, 16.0, 161.0], logarithmic=True)
+    label_fractions(axes, columns, [20.5, 16.0, 161.0])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["", "10 %", "100 %"]
     assert sorted(text.get_text() for text in axes.texts) == ["16", "161"]
+
+
+@settings(max_examples=20)
+@given(st.floats(1.0, 60.0))
+def test_labels_are_apart_where_names_at_the_ends_take_width_from_the_axes(between: float) -> None:
+    figure, axes = one_axes(height=2.6)
+    axes.plot([16, 16 + between, 161], [0.8, 0.6, 0.9])
+    columns = [LabelColumn(0.0, 20, 21), LabelColumn(10.0, 16, 16), LabelColumn(100.0, 161, 161)]
+    ticks = [16 + between, 16.0, 161.0]
+    fraction_axis(axes, ticks, logarithmic=True)
+    figure.draw_without_rendering()
+    label_ends(axes, [EndLabel("cross teaching · tiny_resnet U-Net + Swin-UNet (tiny)", 161, 0.9, "black")])
+    figure.draw_without_rendering()
+    label_fractions(axes, columns, ticks)
+    figure.draw_without_rendering()
+    boxes = sorted(
+        (label.get_window_extent().x0, label.get_window_extent().x1)
+        for label in axes.get_xticklabels()
+        if label.get_text()
+    )
+    assert len(boxes) >= 2
+    assert all(one[1] < other[0] for one, other in pairwise(boxes))

@@ -77,7 +77,7 @@ def learning_curves(comparison: Comparison, runs: Sequence[ReportRun]) -> str | 
                 label = comparison.asked(fraction) or f"{percent(fraction)} labels"
                 below.plot([], [], color=INK, linestyle=dashes[fraction], linewidth=0.9, label=label)
             legend_below(figure, below)
-        figure.canvas.draw()  # the names are placed where the lines are drawn
+        figure.draw_without_rendering()  # the names are placed where the lines are drawn
         label_ends(below, _last_scores(runs, metric, looks))
         title = f"Learning curves of {plural(len(runs), 'run')}: {comparison.title}"
         epochs = sorted(run.record.best_epoch for run in runs)
@@ -201,7 +201,7 @@ def cost_score(comparison: Comparison, *, metric: Metric | None = None) -> str |
             annotate_points(axes, named)
         axes.set_xlabel(f"training time per run ({unit})")
         axes.set_ylabel(axis_label(metric))
-        figure.canvas.draw()  # the names are placed where the points are drawn
+        figure.draw_without_rendering()  # the names are placed where the points are drawn
         label_ends(axes, labels)
         title = f"Test {metric.label} by training time: {comparison.title}"
         return finish(figure, title=title, description="; ".join(parts) + ".")

@@ -16,6 +16,7 @@ from s4mi.reporting.figures.style import (
     LineStyle,
     axis_label,
     draw_intervals,
+    fraction_axis,
     label_fractions,
     line_styles,
     one_axes,
@@ -137,11 +138,13 @@ def _curves(comparison: Comparison, metric: Metric, lines: Sequence[_Line]) -> s
         if (baseline := _baseline(comparison, columns, metric)) is not None:
             axes.plot([position[c] for c, _ in baseline], [score for _, score in baseline], ":", color=INK, linewidth=1)
             labels.append(EndLabel(baseline_name(comparison.task), position[baseline[-1][0]], baseline[-1][1], INK))
-        label_fractions(axes, columns, ticks, logarithmic=logarithmic)
+        fraction_axis(axes, ticks, logarithmic=logarithmic)
         axes.set_ylabel(axis_label(metric))
         _limit(axes, metric, [i for line in lines for _, i in line.points], baseline or ())
-        figure.canvas.draw()  # the names are placed where the lines are drawn
+        figure.draw_without_rendering()  # the names are placed where the lines are drawn
         label_ends(axes, labels)
+        figure.draw_without_rendering()  # names at the ends leave less width
+        label_fractions(axes, columns, ticks)
         title = f"Test {metric.label} by number of labelled images: {comparison.title}"
         return finish(figure, title=title, description=_description(lines, metric))
 

@@ -21,9 +21,9 @@ COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", INK, "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 LINES = ("-", "--", "-.", ":")
 _BEYOND = 1e6
+"""Length of a bar without an upper end, which leaves the figure."""
 LETTER = 6.5
 """Width of a letter or digit of a tick label, in points, with its share of the gap to the next label."""
-"""Length of a bar without an upper end, which leaves the figure."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,21 @@ def draw_intervals(
         axes.errorbar(means, positions, xerr=halves, **style)
 
 
-def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[float], *, logarithmic: bool) -> None:
-    """Label ticks with the percentage of labels and, below it, the number of images, none over another."""
+def fraction_axis(axes: Axes, ticks: Sequence[float], *, logarithmic: bool) -> None:
+    """Prepare the axis of amounts of labels, with the room for what `label_fractions` writes."""
     if logarithmic:
         axes.set_xscale("log")
         axes.minorticks_off()
-    axes.set_xticks(ticks, [""] * len(ticks))
+    axes.set_xticks(ticks, ["%"] * len(ticks))
+    axes.set_xlabel("labelled images", labelpad=13)
     axes.autoscale_view()
+
+
+def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[float]) -> None:
+    """Label ticks with the percentage of labels and, below it, the number of images, none over another.
+
+    The axes must have their final width, so `Figure.draw_without_rendering` comes before.
+    """
     per_point = axes.figure.dpi / 72
     places = [axes.transData.transform((tick, 0))[0] / per_point for tick in ticks]
     widths = [LETTER * max(len(column.short), len(column.labelled)) for column in columns]
@@ -103,7 +111,6 @@ def label_fractions(axes: Axes, columns: Sequence[LabelColumn], ticks: Sequence[
     for n in written:  # an SVG centres one line at a time, not two
         column, tick = columns[n], ticks[n]
         axes.annotate(column.labelled, (tick, 0), xycoords=axes.get_xaxis_transform(), ha="center", **offset)
-    axes.set_xlabel("labelled images", labelpad=13)
 
 
 def without_overlap(places: Sequence[float], widths: Sequence[float]) -> list[int]:
