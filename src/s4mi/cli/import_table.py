@@ -116,12 +116,22 @@ def table(
             "default that of the image.",
         ),
     ] = "",
+    encoding: Annotated[
+        str,
+        typer.Option(
+            "--encoding",
+            metavar="NAME",
+            help="Encoding of CSV and TSV, such as windows-1252 (Excel in western Europe) or shift_jis; by default "
+            "UTF-8, or UTF-16 with its mark.",
+        ),
+    ] = "",
     images: TableImages = None,
     masks: MaskFolders = None,
     *,
     shared: ImportSettings,
 ) -> None:
     """Import the images listed in a table, one row per image; pass '' as the name of a column to ignore it."""
+    from s4mi.data.sources.read_table import known_encoding
     from s4mi.data.sources.table import read_tables
     from s4mi.data.sources.table_options import TableOptions
     from s4mi.data.sources.unused_options import refuse_unused
@@ -136,6 +146,7 @@ def table(
         uncertain=_meaning("--uncertain", uncertain, ("yes", "no", "unknown")),
         negatives=tuple(negative or ()), group_pattern=shared.group_pattern, images=tuple(images) if images else None,
         masks=tuple(masks) if masks else None, join=tuple(join or ()), join_on=on or None,
+        encoding=known_encoding(encoding),
     )  # fmt: skip
     shared.write(read_tables(source, options), out)
 

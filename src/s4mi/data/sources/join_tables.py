@@ -5,11 +5,16 @@ from pathlib import Path, PurePosixPath
 
 from s4mi.data.names import normalised
 from s4mi.data.sources.pair_by_name import some
-from s4mi.data.sources.read_table import SourceTable, TableRow, read_table
+from s4mi.data.sources.read_table import ENCODING, SourceTable, TableRow, read_table
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
+
+
+def read_with(path: Path, options: TableOptions) -> SourceTable:
+    """Read a table in the encoding of `options`."""
+    return read_table(path, encoding=options.encoding, option=ENCODING)
 
 
 def join_tables(table: SourceTable, options: TableOptions, *, source: Path) -> tuple[SourceTable, list[Finding]]:
@@ -29,7 +34,8 @@ def join_tables(table: SourceTable, options: TableOptions, *, source: Path) -> t
 
 
 def _join(table: SourceTable, path: Path, options: TableOptions, *, source: Path) -> tuple[SourceTable, list[Finding]]:
-    other = read_table(path if path.is_absolute() or path.exists() else table.path.parent / path)
+    file = path if path.is_absolute() or path.exists() else table.path.parent / path
+    other = read_with(file, options)
     left, _, right = (options.join_on or options.image or "image").partition("=")
     left, right = table.require(left, option="--on"), other.require(right or left, option="--on")
     added = [column for column in other.columns if column not in table.columns]

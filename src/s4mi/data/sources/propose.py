@@ -13,7 +13,7 @@ from s4mi.data.sources.find_arrays import find_stacks, is_arrays
 from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
 from s4mi.data.sources.medmnist import is_medmnist, read_medmnist
 from s4mi.data.sources.nnunet import SPLITS, NnunetOptions, is_nnunet, read_nnunet, separate_channels
-from s4mi.data.sources.read_table import read_table
+from s4mi.data.sources.read_table import ENCODING, read_table
 from s4mi.data.sources.split_lists import apply_split_lists
 from s4mi.data.sources.suggest import choose_table, command_arguments, suggest_options, with_files
 from s4mi.data.sources.suggest_files import suggest_lists
@@ -65,7 +65,8 @@ def propose(path: Path) -> Proposal:
         return replace(proposal, found=replace(proposal.found, findings=(note, *proposal.found.findings)))
     if tables:
         first = tables.get("train") or next(iter(tables.values()))
-        table, others = read_table(first), [read_table(other) for other in tables.values() if other != first]
+        table = read_table(first, option=ENCODING)
+        others = [read_table(other, option=ENCODING) for other in tables.values() if other != first]
         return _table(path, with_files(table, suggest_options(table), others=others))
     found, kind, arguments = suggest_folder(path)
     return _proposal(found, kind, path, *arguments)

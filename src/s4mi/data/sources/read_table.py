@@ -18,6 +18,10 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls")
 UNNAMED = "__UNNAMED__"
 """What the reader of Excel calls a column without a name."""
 SEARCHED_BELOW_TITLE = 5
+ENCODING = "--encoding"
+"""The option of an import that names the encoding of its tables."""
+WESTERN = "windows-1252"
+"""The encoding of CSV files that Excel writes in western Europe and America."""
 MIN_SEPARATORS = 2
 """A line with so many separators has column names or cells, below a title without any."""
 
@@ -65,24 +69,28 @@ class SourceTable:
         raise self.missing([(column, option)])
 
 
-def read_table(path: Path) -> SourceTable:
+def read_table(path: Path, *, encoding: str = "", option: str = "") -> SourceTable:
     """Read a table: the first sheet of an Excel file; row n of a Parquet or Excel file counts as line n + 2.
 
+    Args:
+        encoding: that of a CSV or TSV file, as Python names it, if it is neither UTF-8 nor UTF-16 with a mark.
+        option: the option that sets the encoding, which errors name.
+
     Raises:
-        S4miError: the file is missing, empty, invalid, or has rows of different lengths.
+        S4miError: the file is missing, empty, invalid, in another encoding, or has rows of different lengths.
     """
     suffix = path.suffix.lower()
     if not path.is_file():
         raise S4miError(f"{path}: file not found; correct its path")
     if suffix in (".csv", ".tsv"):
-        return _read_text_table(path, separator="\t" if suffix == ".tsv" else None)
+        text = _decoded(path, encoding, option)
+        return _read_text_table(path, text, separator="\t" if suffix == ".tsv" else None)
     if suffix == ".parquet" or suffix in (".xlsx", ".xls"):
         return _read_frame(path)
     raise S4miError(f"{path}: not a supported table; convert it to one of {', '.join(TABLE_SUFFIXES)}")
 
 
-def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
-    text = _decoded(path)
+def _read_text_table(path: Path, text: str, *, separator: str | None) -> SourceTable:
     first = text.partition("\n")[0]
     # Spreadsheet programs write CSV with ',', ';' or tabs, depending on the locale; the header shows which.
     separator = separator or max(",;\t", key=first.count)
@@ -119,21 +127,47 @@ def _read_text_table(path: Path, *, separator: str | None) -> SourceTable:
     return _checked(path, columns, records)
 
 
-def _decoded(path: Path) -> str:
-    """Return the text of a file in UTF-8, or in UTF-16 with a byte order mark, as Excel writes "Unicode text"."""
+def _decoded(path: Path, encoding: str, option: str) -> str:
+    """Return the text of a file in the given encoding, UTF-8, or UTF-16 with a mark, as Excel writes "Unicode text"."""
     contents = path.read_bytes()
-    encoding = "utf-16" if contents.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    marked = contents.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    # One table of several may be in UTF-8 whatever the option says, and what is valid UTF-8 beyond ASCII hardly is
+    # anything else.
+    read_as = "utf-16" if marked else "utf-8-sig" if not encoding or _is_utf_8(contents) else encoding
     try:
-        text = contents.decode(encoding)
+        text = contents.decode(read_as)
     except UnicodeDecodeError as error:
-        if encoding == "utf-16":
+        if marked:
             raise S4miError(f"{path}: not valid UTF-16 (byte {error.start}); save it as UTF-8") from error
         line = 1 + contents.count(b"\n", 0, error.start)
-        raise S4miError(
-            f"{path}:{line}: not UTF-8 (byte {error.start}: 0x{contents[error.start]:02X}); save it as UTF-8, in Excel "
-            'as "CSV UTF-8", or convert it: iconv -f WINDOWS-1252 -t UTF-8'
-        ) from error
+        place = f"{path}:{line}: not {encoding or 'UTF-8'} (byte {error.start}: 0x{contents[error.start]:02X})"
+        convert = 'save it as UTF-8, in Excel as "CSV UTF-8"'
+        if encoding:
+            raise S4miError(f"{place}; correct {option}, or {convert}") from error
+        way = f"name its encoding, {option} {WESTERN}" if option else f"convert it: iconv -f {WESTERN.upper()} -t UTF-8"
+        raise S4miError(f"{place}; {convert}, or {way}") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_utf_8(contents: bytes) -> bool:
+    """Whether bytes are text in UTF-8 with other than ASCII characters."""
+    try:
+        return not contents.isascii() and bool(contents.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def known_encoding(name: str) -> str:
+    """Return the name of an encoding if it is one of text that Python knows.
+
+    Raises:
+        S4miError: it does not, or it is no encoding of text.
+    """
+    try:
+        b"ab".decode(name or "utf-8", errors="ignore")
+    except LookupError:
+        raise S4miError(f"{ENCODING} {name!r}: unknown encoding; name one such as {WESTERN} or shift_jis") from None
+    return name
 
 
 def _refuse_title(path: Path, text: str, separator: str) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from s4mi.data.row import MANIFEST_NAME, PARTS, Row
 from s4mi.data.sources.file_lookup import has_folder
-from s4mi.data.sources.join_tables import join_tables
+from s4mi.data.sources.join_tables import join_tables, read_with
 from s4mi.data.sources.one_hot import one_hot_classes
-from s4mi.data.sources.read_table import TABLE_SUFFIXES, SourceTable, read_table
+from s4mi.data.sources.read_table import TABLE_SUFFIXES, SourceTable
 from s4mi.data.sources.table_labels import label_cell_findings
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.table_rows import TableReader
@@ -82,7 +82,7 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     texts: list[str] = []
     masked = False
     for part, path in tables.items():
-        table, join_findings = join_tables(read_table(path), options, source=folder)
+        table, join_findings = join_tables(read_with(path, options), options, source=folder)
         findings.extend(join_findings)
         own, unlabelled = _without_labels(table, options, part=part, source=folder)
         findings.extend(unlabelled)

@@ -25,6 +25,7 @@ class TableOptions:
         group_pattern: regular expression whose group 1 is the patient, searched in the cell of the image.
         images, masks: folders to search for the files, relative to the folder of the table, which is searched last;
             None: `images` and `masks`, if they exist.
+        encoding: of tables in text that are neither in UTF-8 nor in UTF-16 with a byte order mark.
         join: further tables, whose columns are added to the rows.
         join_on: column that the tables have in common; None: the column of the image.
     """
@@ -44,5 +45,6 @@ class TableOptions:
     group_pattern: str = ""
     images: tuple[str, ...] | None = None
     masks: tuple[str, ...] | None = None
+    encoding: str = ""
     join: tuple[Path, ...] = ()
     join_on: str | None = None
