@@ -13,6 +13,7 @@ from s4mi.reporting.results.comparison import compare, comparison_warnings
 from s4mi.reporting.results.costs import NOT_MEASURED, cost_rows, cost_table, energy_note
 from s4mi.reporting.results.detail_tables import detail_table
 from s4mi.reporting.results.scores import MAJORITY, Metric, metric_of, spread
+from s4mi.reporting.results.table_model import counted_once
 from s4mi.reporting.results.tables import (
     MeanScore,
     result_table,
@@ -118,6 +119,17 @@ def test_a_cell_says_how_many_of_its_runs_have_no_score() -> None:
 def test_a_cell_without_runs_has_n_0() -> None:
     (table,) = result_tables([record(0.5), record(0.6, method="other", fraction=100)])
     assert [cell.text for cell in table.rows[0].cells] == ["– (n = 0)", "0.600 (n = 1)"]
+
+
+def test_a_table_with_more_dashes_than_scores_counts_the_seeds_of_its_scores() -> None:
+    methods = [("dedl", 10.0), ("dedl", 100.0), ("picie", 10.0), ("mdc", 10.0), ("otsu", 10.0)]
+    runs = [record(0.6, method=m, fraction=f, seed=s, task="segmentation") for m, f in methods for s in (0, 1)]
+    (comparison,) = compare(runs)
+    result = result_table(comparison, metric_of("segmentation"))
+    table = counted_once(score_table(result))
+    assert table.caption.endswith("n = 2.")
+    assert {cell.details for row in table.rows for cell in row.cells[1:] if cell.missing} == {()}
+    assert sum(cell.missing for row in table.rows for cell in row.cells[1:]) == 3
 
 
 def test_of_one_seed_run_twice_the_latest_counts_and_a_note_says_so() -> None:

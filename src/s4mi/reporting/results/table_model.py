@@ -13,6 +13,7 @@ from typing import Literal
 from s4mi.reporting.results.scores import MISSING
 
 RowKind = Literal["", "block", "reference"]
+NOTHING = "n = 0"
 BEST = "best in its column"
 SIGNIFICANT = "significant"
 
@@ -111,19 +112,26 @@ class Table:
 
 
 def counted_once(table: Table) -> Table:
-    """Say the most frequent `n = …` once, in the caption, instead of in every cell; other counts stay in theirs."""
-    details = [detail for row in table.rows for cell in row.cells for detail in cell.details]
+    """Say the most frequent `n = …` once, in the caption, instead of in every cell; other counts stay in theirs.
+
+    A dash where nothing was run needs no `n = 0`.
+    """
+    details = [d for row in table.rows for cell in row.cells for d in cell.details if d != NOTHING or not cell.missing]
     counts = Counter(detail for detail in details if re.fullmatch(r"n = \d+", detail))
     if not counts:
         return table
     usual = min(counts, key=lambda count: (-counts[count], count))
     rows = tuple(
-        replace(row, cells=tuple(replace(c, details=tuple(d for d in c.details if d != usual)) for c in row.cells))
+        replace(row, cells=tuple(replace(cell, details=_without(cell, usual)) for cell in row.cells))
         for row in table.rows
     )
     only = len(counts) == 1 and all(detail == usual for detail in details if detail.startswith("n = "))
     said = f"{usual}." if only else f"{usual} where no other n is given."
     return replace(table, rows=rows, caption=f"{table.caption} {said}".strip())
+
+
+def _without(cell: Cell, usual: str) -> tuple[str, ...]:
+    return tuple(detail for detail in cell.details if detail != usual and not (cell.missing and detail == NOTHING))
 
 
 def table_row(*cells: Cell | str, kind: RowKind = "") -> Row:
