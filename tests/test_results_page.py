@@ -2,11 +2,13 @@
 
 import gzip
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from made_data import knowing
 from made_records import record
 from s4mi.errors import S4miError
 from s4mi.records import ImageScores, Predictions
@@ -22,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "docs" / "results_page"))
 
 import results_page  # noqa: E402
-from compact_records import CompactStudy, read_compact, write_compact  # noqa: E402
+from compact_records import CompactStudy, added, read_compact, write_compact  # noqa: E402
 from told import Records  # noqa: E402
 
 
@@ -117,6 +119,25 @@ def test_nothing_in_them_names_a_patient_an_image_or_a_folder(tmp_path: Path) ->
 def test_packing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     first = packed(RUNS, tmp_path).read_bytes()
     assert packed(RUNS[::-1], tmp_path).read_bytes() == first
+
+
+def on_images(runs: list[ReportRun], images: str) -> list[ReportRun]:
+    """Runs whose test part has this hash."""
+    return [replace(run, record=knowing(run.record, test=images)) for run in runs]
+
+
+def test_runs_packed_later_are_compared_as_if_packed_together(tmp_path: Path) -> None:
+    first, later = on_images(RUNS[:5], "a"), on_images(RUNS[4:8], "a")
+    before = read_compact(packed(first, tmp_path)).runs
+    assert said(list(added(before, later))) == said(on_images(RUNS[:8], "a"))
+    assert len(added(before, later)) == 8
+
+
+def test_runs_on_other_test_images_are_not_added() -> None:
+    with pytest.raises(S4miError, match="lesions: the runs are not all of one test part"):
+        added(on_images(RUNS[:4], "a"), on_images(RUNS[4:8], "b"))
+    with pytest.raises(S4miError, match="lesions: the runs are not all of one test part, which is known"):
+        added(RUNS[:4], RUNS[4:8])
 
 
 def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:

@@ -80,6 +80,24 @@ def read_compact(path: Path) -> CompactStudy:
     return CompactStudy(head["study"], head["file"], head["machine"], runs, head["measured"])
 
 
+def added(packed: Sequence[ReportRun], runs: Sequence[ReportRun]) -> tuple[ReportRun, ...]:
+    """Return packed runs with further ones of the same study, which replace those in the same folders.
+
+    Raises:
+        S4miError: the further runs were tested on other images, so that the numbers of images would not fit.
+    """
+    tested: dict[str, set[str | None]] = {}
+    for run in (*packed, *runs):
+        data = run.record.data
+        tested.setdefault(run.record.dataset, set()).add(None if data is None else data.parts["test"].hash)
+    for dataset, parts in tested.items():
+        if len(parts) > 1 or None in parts:
+            raise S4miError(f"{dataset}: the runs are not all of one test part, which is known; pack them together")
+    new = without_names(runs)
+    replaced = {run.directory for run in new}
+    return (*(run for run in packed if run.directory not in replaced), *new)
+
+
 def _record(record: RunRecord) -> dict[str, Any]:
     """A record without what the page does not read, and without folders of the machine that made it."""
     dropped: dict[str, Any] = {name: {} if name in ("members", "versions") else None for name in DROPPED}
