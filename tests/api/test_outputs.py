@@ -11,6 +11,7 @@ from PIL import Image
 
 import s4mi
 from conftest import DEDL, TRANSFER
+from made_records import record, write_run
 from parsed_page import Page
 from s4mi.config import RunConfig
 from s4mi.errors import S4miError
@@ -64,6 +65,31 @@ def test_predictions_of_a_segmenter_are_masks_with_a_table_of_measurements(
         s4mi.predict(model, [s4mi.Dataset(runs["segmenter"].config.data.path).image(0)], tmp_path / "o")  # type: ignore[list-item]
     with pytest.raises(S4miError, match="unknown format 'pngg'; did you mean 'png'"):
         s4mi.predict(model, images, tmp_path / "o", format="pngg")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "names"),
+    [
+        ("predictions.csv", "id,00,01,decision,entropy\na,0.9,0.1,00,0.5\nb,0.2,0.8,01,0.7\n", ["00", "01"]),
+        ("measurements.csv", "id,class,pixels\na,1,20\nb,1,0\n", ["1", "1"]),
+    ],
+)
+def test_a_class_with_the_name_of_a_number_keeps_it(tmp_path: Path, file: str, text: str, names: list[str]) -> None:
+    """Such as the grades of a disease, or numbered lesions."""
+    (tmp_path / file).write_text(text)
+    output = tmp_path / file if file == "predictions.csv" else tmp_path
+    table = s4mi.PredictOutput(tmp_path, output, 2, 0).table
+    column = table["decision" if file == "predictions.csv" else "class"]
+    assert column.to_list() == names
+
+
+def test_names_and_hashes_of_runs_that_look_like_numbers_stay_as_they_are(tmp_path: Path) -> None:
+    hashes = {"config_hash": "12345678e9012345", "split_hash": "0012345678901234"}
+    made = record(0.7, fraction=100, seed=0, classes=("00", "01"))
+    write_run(tmp_path / "a", made.model_copy(update=hashes))
+    table = s4mi.Study(tmp_path).scores
+    assert {*table["class"].drop_nulls()} == {"00", "01"}
+    assert [{*table[name]} for name in hashes] == [{one} for one in hashes.values()]
 
 
 def test_explanations_are_a_table_of_means_and_a_sheet(

@@ -99,6 +99,19 @@ def test_the_loop_does_what_a_plain_loop_does() -> None:
     torch.testing.assert_close(method.head.weight, by_hand.head.weight)
 
 
+def test_a_step_tells_the_learning_rate_that_it_was_made_with() -> None:
+    method, config = Line(), OptimConfig(name="sgd", lr=0.1, schedule="step", step_epochs=1, momentum=0, weight_decay=0)
+    optimizer = make_optimizer(config, method.parameters(), device=torch.device("cpu"))
+    fabric, rates = Fabric(accelerator="cpu", devices=1), []
+    before = method.head.weight.detach().clone()
+    for step in fit(fabric, method, optimizer, make_scheduler(config, optimizer), TwoBatches(), epochs=3):
+        moved, before = method.head.weight.detach() - before, method.head.weight.detach().clone()
+        assert method.head.weight.grad is not None
+        rates.append(float(-(moved / method.head.weight.grad).mean()))
+        assert step.lr == pytest.approx(rates[-1], rel=1e-3)
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rel=1e-3)
+
+
 def test_total_is_the_sum_of_the_named_terms() -> None:
     for step in run(Line(), TwoBatches(), epochs=2):
         assert step["total"] == pytest.approx(step["entropy"] + step["size"])

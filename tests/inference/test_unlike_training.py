@@ -3,6 +3,7 @@
 import csv
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,10 @@ from s4mi.maths.appearance import STATISTICS, appearance, distance, distances_of
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.records.training_images import read_training_images
+from s4mi.training import training_images
+from s4mi.training.prepare import prepare
 from s4mi.training.run_dir import RunDir
-from s4mi.training.training_images import FACTOR, QUANTILE
+from s4mi.training.training_images import FACTOR, QUANTILE, describe_training_images
 
 Quick = Callable[..., RunConfig]
 
@@ -78,6 +81,20 @@ def test_a_run_keeps_the_ranges_of_its_training_images(run: Path, lesions: Path)
     assert ranges.images == len(members)
     assert ranges.mean[1] == pytest.approx(np.mean(green), abs=0.5)
     assert ranges.covariance[1][1] == pytest.approx(np.var(green, ddof=1) + 4, rel=0.02)
+
+
+def test_sizes_are_those_of_all_training_images_however_many_are_described(
+    lesions: Path, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepare(quick(lesions, TRANSFER))
+    train_rows = list(prepared.split.train)
+    sizes = prepared.cache.size.copy()
+    sizes[train_rows[1]], sizes[train_rows[2]] = (400, 48), (48, 9)
+    monkeypatch.setattr(training_images, "SAMPLED", 12)
+    found = describe_training_images(replace(prepared, cache=replace(prepared.cache, size=sizes)))
+    assert found.images == 12
+    assert (found.height, found.width) == ((48, 400), (9, 48))
+    assert not found.sizes_unlike((400, 9))
 
 
 def test_the_distance_is_that_of_scipy() -> None:

@@ -15,6 +15,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+import s4mi
 from conftest import DEDL, TRANSFER
 from made_pages import KINDS, pixels, written
 from s4mi.config import RunConfig
@@ -107,6 +108,16 @@ def test_classes_of_pages_in_bands_are_those_of_the_pages(
             assert one.exists() == other.exists()
             if one.exists():
                 assert one.read_text() == other.read_text()
+
+
+@pytest.mark.parametrize("run", ["whole", "tiles", "classes"])
+def test_pages_in_bands_are_predicted_in_memory_too(run: str, runs: Path, pages: Path, monkeypatch: Any) -> None:
+    model, page = s4mi.load(runs / run), pages / f"{PAGES[0].replace(' ', '-')}.tif"
+    once, bands = both(lambda: np.asarray(model.predict(page)), monkeypatch)
+    np.testing.assert_array_equal(bands, once)
+    once, bands = both(lambda: model.predict_proba(page), monkeypatch)
+    assert bands.shape == once.shape
+    np.testing.assert_allclose(bands, once, atol=1e-6)
 
 
 def test_an_overlay_is_reduced(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

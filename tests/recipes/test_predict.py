@@ -114,6 +114,19 @@ def test_a_broken_image_gets_a_line_and_the_others_go_on(tmp_path: Path, runs: P
     assert "is not an image" in error["error"]
 
 
+def test_no_mask_of_an_earlier_prediction_stays_for_an_image_that_cannot_be_read(
+    tmp_path: Path, runs: Path, images: Path
+) -> None:
+    """The folder would hold masks of two networks, and nothing would tell them apart."""
+    predict_run(runs / "segmentation", [images], tmp_path / "out", overlay=True)
+    made = {path.name for path in (tmp_path / "out").rglob("wide.png")}
+    assert made == {"wide.png"}
+    (images / "wide.png").write_bytes(b"no image any more")
+    predict_run(runs / "segmentation", [images], tmp_path / "out", overlay=True)
+    assert not [*(tmp_path / "out").rglob("wide.png")]
+    assert len([*(tmp_path / "out").rglob("high.png")]) == 2
+
+
 def test_an_old_error_list_goes_when_all_is_well(tmp_path: Path, runs: Path, images: Path) -> None:
     predict_run(runs / "multiclass", [images], tmp_path / "out")
     predict_run(runs / "multiclass", [images / "wide.png"], tmp_path / "out")

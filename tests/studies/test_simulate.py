@@ -172,3 +172,14 @@ def test_what_a_killed_call_left_is_no_other_file(tmp_path: Path, lesions: Path,
     (tmp_path / ".s4mi-0123abcd-1-0-0123abcd.json").write_text("{")
     simulate([PlannedRun("run", quick(lesions, TRANSFER, epochs=1))], tmp_path, options=OPTIONS)
     assert (tmp_path / "simulation.json").exists()
+
+
+@pytest.mark.long
+def test_the_table_keeps_seeds_of_earlier_calls(tmp_path: Path, lesions: Path, quick: Quick) -> None:
+    options = SimulationOptions(STRATEGIES[:1], seeds=(0,), rounds=1, count=6, start=10, per_patient=0)
+    for seed in (0, 1):
+        plan = [PlannedRun("run", quick(lesions, TRANSFER, epochs=1, seed=seed))]
+        simulate(plan, tmp_path / "out", options=replace(options, seeds=(seed,)))
+    with (tmp_path / "out" / "simulation.csv").open(newline="") as file:
+        rounds = [(row["seed"], row["round"]) for row in csv.DictReader(file)]
+    assert rounds == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from s4mi.data.annotations.journal import FOLDER, NAME, read_journal
+from s4mi.data.manifest import write_dataset
 from s4mi.data.masks import read_mask
 from s4mi.data.versions import load_version, write_version
 
@@ -115,3 +116,25 @@ def test_a_journal_whose_merge_was_not_written_keeps_everything(tab, lesion_copy
     tab.space.annotations.note("merging", version=1)
     tab.space.close()
     assert open_tab(lesion_copy).get("session")["changes"]["labels"] == 1
+
+
+def test_changes_of_images_that_are_gone_survive_a_merge_and_return_with_them(
+    tab, lesion_copy: Path, open_tab: Callable
+) -> None:
+    tab.change("PUT", 6, "labels", {"labels": ["melanoma"]})
+    tab.change("POST", 7, "start", {"from": "nothing"})
+    tab.change("POST", 7, "strokes", np.ones((6, 9), dtype=np.uint8), x=20, y=11)
+    painted = tab.mask(7, "edited")
+    tab.space.close()
+    manifest = load_version(lesion_copy)
+    write_dataset(lesion_copy, manifest.spec, [row for n, row in enumerate(manifest.rows) if n != 7])
+    without = open_tab(lesion_copy)
+    assert merge(without, replace=True)["version"] == 2
+    without.space.close()
+    merged = load_version(lesion_copy)
+    write_dataset(lesion_copy, merged.spec, [*merged.rows[:7], manifest.rows[7], *merged.rows[7:]])
+    again = open_tab(lesion_copy)
+    assert np.array_equal(again.mask(7, "edited"), painted)
+    again.change("POST", 7, "undo")
+    assert not again.mask(7, "edited").any()
+    assert [one["n"] for one in again.get("changes")["images"]] == [7]

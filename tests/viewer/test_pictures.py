@@ -170,3 +170,15 @@ def test_a_tiled_tiff_is_read_by_regions_to_the_same_pixels(
         ]
         assert np.array_equal(np.concatenate(rows), np.stack([expected] * 3, axis=2) if grey else expected), level
     assert fetch(tab, "0/picture", size=320).shape == (250, 320, 3)
+
+
+def test_the_window_told_is_the_one_that_is_shown(tmp_path: Path, open_tab: Callable[..., Tab]) -> None:
+    """A window of the data set takes precedence over that of a DICOM file, for the numbers as for the picture."""
+    (tmp_path / "scan").mkdir()
+    values = np.linspace(-1000, 1000, 48 * 64).reshape(48, 64).astype(np.int16)
+    write_dicom(tmp_path / "scan" / "a.dcm", values, WindowCenter=40, WindowWidth=400)
+    tab = open_tab(data_set(tmp_path / "scan", tmp_path / "scan" / "a.dcm", intensity="window:-500:500"))
+    window = tab.get("images/0")["window"]
+    assert (window["low"], window["high"]) == (-500, 500)
+    asked = fetch(tab, "0/picture", size="full", low=window["low"], high=window["high"])
+    assert np.array_equal(fetch(tab, "0/picture", size="full"), asked)

@@ -191,3 +191,30 @@ def test_images_to_annotate_next_are_those_of_the_command(
     tab.space.ranks[:] = 0
     read_ranks(tab.space, tmp_path / "next.csv")
     assert [item["name"] for item in tab.get("grid", sort="next", limit=10)["items"]] == listed
+
+
+def test_images_with_an_answer_that_is_not_merged_are_not_ranked_again(
+    lesion_copy: Path, open_tab: Callable[..., Tab], quick: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    manifest = load_manifest(lesion_copy)
+    rows = [row if n % 2 else replace(row, mask=None) for n, row in enumerate(manifest.rows)]
+    write_dataset(lesion_copy, manifest.spec, rows)
+    train(quick(lesion_copy, DEDL, epochs=1), tmp_path / "run")
+    tab = open_tab(lesion_copy)
+    open_runs(tab.space, [tmp_path / "run"], None)
+
+    def ranked() -> list[int]:
+        tab.space.ranks[:] = 0
+        assert tab.write("POST", "suggest", {"run": "r0", "count": 60}).status_code == 202
+        for _ in range(200):
+            if tab.space.ranks.any():
+                break
+            time.sleep(0.05)
+        return [item["n"] for item in tab.get("grid", sort="next", limit=60)["items"] if item["rank"]]
+
+    masked, empty, skipped, labelled, *others = ranked()
+    tab.change("POST", masked, "strokes", np.ones((3, 3), dtype=np.uint8), x=1, y=1)
+    tab.change("PUT", empty, "empty")
+    tab.change("PUT", skipped, "skip", {"reason": "blurred"})
+    tab.change("PUT", labelled, "labels", {"labels": ["melanoma"]})  # a class, where the run needs masks
+    assert {*ranked()} == {labelled, *others}

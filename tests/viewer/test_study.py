@@ -65,11 +65,20 @@ def test_a_study_that_runs_shows_what_is_under_way_and_the_time_left(study: Path
     assert failed["error"] == "…/manifest.csv:3: mask missing"
 
 
-@pytest.mark.parametrize(("counted", "labels"), [("true", 5), ("false", 3)])
-def test_labels_of_a_run_under_way_are_counted_as_in_its_record(study: Path, counted: str, labels: int) -> None:
+@pytest.mark.parametrize(
+    ("method", "counted", "labels"),
+    [
+        ("finetune", "true", 5), ("finetune", "false", 3), ("picie", "true", 2), ("picie", "false", 0),
+        ("token_clusters", "false", 0), ("dino", "true", 0), ("dino", "false", 0), ("of_another_package", "true", 5),
+    ],
+)  # fmt: skip
+def test_labels_of_a_run_under_way_are_counted_as_in_its_record(
+    study: Path, method: str, counted: str, labels: int
+) -> None:
+    """Without labels a method reads at most those of validation images, which name its clusters."""
     lock(study, os.getpid())
     config = study / "transfer-100pct-seed1" / "config.yaml"
-    config.write_text(f"{CONFIG}labels:\n  count_validation: {counted}\n")
+    config.write_text(f"{CONFIG.replace('transfer', method)}labels:\n  count_validation: {counted}\n")
     (run,) = LiveStudy(study).describe()["running"]
     assert run["labels"] == labels
 

@@ -1,6 +1,6 @@
 """The images that may be suggested for annotation, and checks that a run fits them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,15 @@ class Candidates:
     note: str = ""
 
 
-def find_candidates(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence[Path], source: Path) -> Candidates:
+def find_candidates(
+    manifest: Manifest,
+    kind: TaskKind | None,
+    *,
+    runs: Sequence[Path],
+    source: Path,
+    answered: Collection[str] = (),
+    skipped: Collection[str] = (),
+) -> Candidates:
     """Collect the images without annotation for a task, except validation and test images of runs and official splits.
 
     Images that runs on other data sets have annotations of, as their content shows, are left out as well.
@@ -38,6 +46,8 @@ def find_candidates(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence
         kind: the task; None: images without any annotation.
         runs: runs whose splits are respected.
         source: folder of runs whose splits are respected if `runs` is empty.
+        answered: ids of images that are annotated, although the data set does not have it yet.
+        skipped: ids of images that are not to be suggested.
 
     Raises:
         S4miError: there are none.
@@ -50,8 +60,9 @@ def find_candidates(manifest: Manifest, kind: TaskKind | None, *, runs: Sequence
     more = f" (and {len(notes) - 1} more runs)" if len(notes) > 1 else ""
     rows = sorted(manifest.rows, key=lambda row: row.id)
     training = [row for row in rows if row.id not in held_out]
-    annotated = [row for row in training if _annotated(row, kind)]
-    unannotated = [row for row in training if not _annotated(row, kind) and row.id not in labelled]
+    annotated = [row for row in training if _annotated(row, kind) or row.id in answered]
+    left_out = labelled.union(answered, skipped)
+    unannotated = [row for row in training if not _annotated(row, kind) and row.id not in left_out]
     if not unannotated:
         status = f"annotated for {kind}" if kind else "annotated"
         raise S4miError(

@@ -9,7 +9,7 @@ from s4mi.inference.predictor import ModelInfo
 from s4mi.maths.acquisition import Selection
 
 MAX_CLASSES = 3
-"""Number of classes listed with their probabilities."""
+"""Number of classes listed with their probabilities or shares."""
 
 
 def reason(
@@ -49,9 +49,9 @@ def reason(
 
 
 def _prediction(output: CommitteeOutput, info: ModelInfo) -> str:
-    """The most likely classes of an image, or for segmentation the share of the pixels of each class."""
+    """The most likely classes of an image, or for segmentation those with the most pixels, background left out."""
     if info.kind == "segmentation":
-        shares = [(name, float(share)) for name, share in zip(info.classes[1:], output.likely[1:], strict=True)]
-        return ", ".join(f"{name} on {100 * share:.1f} %" for name, share in shares[:MAX_CLASSES])
+        largest = 1 + np.argsort(-output.likely[1:], kind="stable")[:MAX_CLASSES]
+        return ", ".join(f"{info.classes[k]} on {100 * output.likely[k]:.1f} %" for k in largest)
     order = np.argsort(-output.likely, kind="stable")[:MAX_CLASSES]
     return ", ".join(f"{info.classes[k]} {output.likely[k]:.2f}" for k in order)

@@ -69,8 +69,7 @@ class Model:
         self, loaded: "LoadedModels", path: Path, *, task: "TaskKind | None", ensemble: bool, clusters: bool
     ) -> None:
         """Not for users: call `s4mi.load`."""
-        self.path, self.reason = path, loaded.why
-        self.runs: tuple[Path, ...] = loaded.runs
+        self.path, self.reason, self.runs = path, loaded.why, loaded.runs
         self.selected_task, self.ensemble, self.clusters = task, ensemble, clusters
         self._models, self._info = loaded.models, loaded.models[0].info
 
@@ -227,8 +226,12 @@ class Model:
         They sum to 1 over the classes, unless the model is multi-label. Arguments and errors as of `predict`; one image
         gives one array, several give a list.
         """
+        from s4mi.inference.page_prediction import probabilities_of
+
         predictor = self._predictor(raw=raw, tta=tta, overlap=overlap)
-        found, single = self._run(images, predictor, lambda _, pages: list(pages), part=part, progress=progress)
+        found, single = self._run(
+            images, predictor, lambda _, pages: [*map(probabilities_of, pages)], part=part, progress=progress
+        )
         return found[0] if single else found
 
     def _predictor(self, *, raw: bool, tta: bool, overlap: float) -> "Predictor":
@@ -256,8 +259,7 @@ class Model:
             listed, single = list_images(images, self.runs, part)
             results: list[T] = []
             with step_progress(progress if len(listed) > 1 else False) as step:
-                stream = prediction_stream(listed, predictor, work, KeepOptions())
-                for number, (image, made) in enumerate(stream, start=1):
+                for number, (image, made) in enumerate(prediction_stream(listed, predictor, work, KeepOptions()), 1):
                     if isinstance(made, Unreadable):
                         raise S4miError(f"{image.source.path}: {made.message}")
                     results += made
@@ -269,15 +271,14 @@ class Model:
     ) -> Prediction:
         import numpy as np
 
-        from s4mi.inference.predictor import classes_of
+        from s4mi.inference.page_prediction import mask_of
 
         info = self._info
-        source = PredictionSource(decoded.image, page, info.spec.rule)
-        name = decoded.image.ids[page]
+        source, name = PredictionSource(decoded.image, page, info.spec.rule), decoded.image.ids[page]
         if not predictor.segments:
             labels = predictor.labels(probabilities)
             return Prediction(name, info.kind, info.classes, labels, source, _probabilities=probabilities)
-        mask = classes_of(probabilities)
+        mask = mask_of(probabilities)
         present = tuple(info.classes[k] for k in np.unique(mask).tolist() if k or info.unnamed)
         return Prediction(name, info.kind, info.classes, present, source, info.unnamed, _mask=mask)
 
@@ -285,8 +286,7 @@ class Model:
         return f"Model({str(self.path)!r}): {self.task}, {', '.join(self.classes)}"
 
     def _repr_html_(self) -> str:
-        members = len(self._models)
-        calibration = self._models[0].calibration
+        members, calibration = len(self._models), self._models[0].calibration
         return heading(self._info.name if members == 1 else f"Ensemble of {members} runs") + facts(
             (
                 ("selected", self.reason),

@@ -60,8 +60,10 @@ class PredictOutput:
         """The CSV file: probabilities and decision per image, or the measurements of each class in each mask."""
         import polars
 
-        file = self.output if self.output.suffix == ".csv" else self.output / "measurements.csv"
-        return polars.read_csv(file, infer_schema_length=None, schema_overrides={"id": polars.String})
+        masks = self.output.suffix != ".csv"
+        file = self.output / "measurements.csv" if masks else self.output
+        names = dict.fromkeys(("id", "class" if masks else "decision"), polars.String)  # a class may be called 0
+        return polars.read_csv(file, infer_schema_length=None, schema_overrides=names)
 
     def __repr__(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""

@@ -156,10 +156,10 @@ class Study(os.PathLike[str]):
         """One row per finished run, part, score and class, with seed, cost, device and hashes."""
         import polars
 
-        from s4mi.reporting.writers.csv import runs_csv
+        from s4mi.reporting.writers.csv import RUN_NAMES, runs_csv
 
-        text = runs_csv(self._tested())
-        return polars.read_csv(text.encode(), infer_schema_length=None)
+        text, names = runs_csv(self._tested()), dict.fromkeys(RUN_NAMES, polars.String)
+        return polars.read_csv(text.encode(), infer_schema_length=None, schema_overrides=names)
 
     @property
     def failures(self) -> "polars.DataFrame":

@@ -60,7 +60,7 @@ class SuggestOutput:
         """One row per image in order: `rank`, `id`, `image`, what it was chosen for, `why`, and an empty `label`."""
         import polars
 
-        text = dict.fromkeys(("id", "image", "patient", "near", "label"), polars.String)
+        text = dict.fromkeys(("id", "image", "patient", "near", "prediction", "why", "label"), polars.String)
         return polars.read_csv(self.file, infer_schema_length=None, schema_overrides=text)
 
     def __repr__(self) -> str:

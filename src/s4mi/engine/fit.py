@@ -28,6 +28,7 @@ class Step:
         of: number of steps in the epoch.
         losses: loss terms by name and their `total`, over the images of all processes; detached scalars on the device.
         images: number of images in this step on this process.
+        lr: learning rate of the step, of the first of several groups of parameters.
     """
 
     epoch: int
@@ -35,6 +36,7 @@ class Step:
     of: int
     losses: Mapping[str, Tensor]
     images: int
+    lr: float
 
     @property
     def ends_epoch(self) -> bool:
@@ -97,13 +99,14 @@ def fit(
                 # Checking gradients would synchronise with the device; infinite ones show in the losses anyway.
                 fabric.clip_gradients(module, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
             optimizer.step()
+            lr = float(optimizer.param_groups[0]["lr"])
             method.after_step(replace(state, step=state.step + 1))
             detached = {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
             monitor.add(epoch, index, rows=batch.rows, losses=detached, last=index == loader.steps)
             if index == loader.steps:
                 scheduler.step()
                 _broadcast_buffers(method)
-            yield Step(epoch=epoch, index=index, of=loader.steps, losses=detached, images=len(batch.rows))
+            yield Step(epoch=epoch, index=index, of=loader.steps, losses=detached, images=len(batch.rows), lr=lr)
 
 
 @torch.no_grad()

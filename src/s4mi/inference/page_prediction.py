@@ -19,8 +19,9 @@ from s4mi.inference.bands import (
     bands_of_tiles,
     bands_of_whole,
     bands_of_windows,
+    decided,
 )
-from s4mi.inference.predictor import BATCH_SIZE, Predictor, Probabilities
+from s4mi.inference.predictor import BATCH_SIZE, Predictor, Probabilities, classes_of
 from s4mi.maths.appearance import appearance
 from s4mi.maths.calibration import tempered
 
@@ -164,6 +165,20 @@ class RowBuffer:
             self._rows = larger
         self._rows[self._count : self._count + len(band)] = band
         self._count += len(band)
+
+
+def mask_of(prediction: Probabilities | StreamedPage) -> Pixels:
+    """(height, width) most likely classes of a page, whose bands are predicted now if it is read in such."""
+    if isinstance(prediction, StreamedPage):
+        return decided(prediction.bands, prediction.size).classes
+    return classes_of(prediction)
+
+
+def probabilities_of(prediction: Probabilities | StreamedPage) -> Probabilities:
+    """Probabilities of an image (K,), or of a page (K, height, width), whose bands are predicted now."""
+    if isinstance(prediction, StreamedPage):
+        return np.concatenate([band.probabilities for band in prediction.bands], axis=1)
+    return prediction
 
 
 def mean_statistics(seen: SeenInputs) -> NDArray[np.float64]:

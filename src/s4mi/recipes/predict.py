@@ -68,6 +68,9 @@ class _Writer(Protocol):
     def write(self, image: InputImage, result: Any, /) -> None:
         """Write the result of `process`; called in the order of the images."""
 
+    def discard(self, image: InputImage, /) -> None:
+        """Remove what an earlier call, perhaps of another network, wrote for an image that cannot be predicted."""
+
 
 def predict_run(
     run: Path,
@@ -147,6 +150,7 @@ def predict_run(
             for image, result in prediction_stream(remaining, predictor, process, writer.keep):
                 if isinstance(result, Unreadable):
                     failed.add(result)
+                    writer.discard(image)
                 else:
                     unlike.keep(image)
                     writer.write(image, result)

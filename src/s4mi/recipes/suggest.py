@@ -57,6 +57,7 @@ class SuggestOptions:
         cold: cold start: choose by features alone, without predictions or annotations.
         format: pre-annotations to write beside the table. rle: write their masks as run lengths, not as polygons.
         task: for a study, use only runs with this task.
+        answered, skipped: ids of images that are annotated but not merged yet, and of others not to be suggested.
     """
 
     count: int = 50
@@ -67,6 +68,8 @@ class SuggestOptions:
     format: Format = "csv"
     rle: bool = False
     task: TaskKind | None = None
+    answered: frozenset[str] = frozenset()
+    skipped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,10 @@ def suggest(
     elif encoder is None:
         raise S4miError(f"{source}: --cold-start needs features; omit --diversity none")
     kind = None if committee is None else committee.info.kind
-    candidates = find_candidates(manifest, kind, runs=() if committee is None else committee.runs, source=source)
+    candidates = find_candidates(
+        manifest, kind, runs=() if committee is None else committee.runs, source=source, answered=options.answered,
+        skipped=options.skipped,
+    )  # fmt: skip
     with only_writer_of(out):
         failed = ErrorList(out.with_name(f"{out.stem}.errors.csv"))
         if strategy.uncertainty == "disagreement" and committee is not None and len(committee.members) < 2:

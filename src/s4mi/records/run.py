@@ -196,6 +196,8 @@ class EpochRecord(Frozen):
     val: dict[str, float] = Field(description="validation scores at network resolution")
     health: FeatureHealth | None = Field(None, description="feature health, for pre-training")
     signals: dict[str, float] = Field(default_factory=dict, description="further metrics reported by the method")
-    lr: float
+    lr: float = Field(
+        description="learning rate of the epoch's steps, of the first group of parameters; 0: no steps are made"
+    )
     seconds: float
     images_per_second: float

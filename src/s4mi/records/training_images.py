@@ -23,7 +23,7 @@ Range = tuple[float, float]
 class TrainingImages(Frozen):
     """Sizes of the training images of a run, and their appearance in a few statistics."""
 
-    images: int = Field(description="number of images described")
+    images: int = Field(description="number of images whose appearance is described")
     height: Range = Field(description="least and largest height in pixels, of the files")
     width: Range = Field(description="least and largest width in pixels, of the files")
     statistics: tuple[str, ...] = Field(description="names of the statistics of network inputs")

@@ -8,12 +8,12 @@ run, and no strategy sees them.
       pretraining/…              pre-training runs of a study file, one per seed
       runs/seed0/start/          initial labelled images (split.json) and the run, or runs, trained on them
       runs/seed0/<strategy>/round1/   the same after the first choice of a strategy, and so on
-      simulation.csv             a row for each strategy, seed and round
+      simulation.csv             a row for each strategy, seed and round, those of earlier calls included
       simulation.svg, .png, .md  learning curves and conclusions
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -113,12 +113,18 @@ def simulate(
                 table[_round_key(result)] = result
                 _write(list(table.values()), kind, out)  # intermediate results can be viewed meanwhile
     assert kind is not None
-    files, lines = _write(results, kind, out)
+    files, lines = _write([*results, *_others(table, results)], kind, out)
     return SimulationResult(files, lines)
 
 
 def _write(results: Sequence[RoundScore], kind: TaskKind, out: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     return write_simulation(results, metric_of(kind), out, reference=RANDOM)
+
+
+def _others(table: Mapping[tuple[str, int, int], RoundScore], results: Sequence[RoundScore]) -> list[RoundScore]:
+    """Rounds of earlier calls with seeds, strategies or rounds that this one was not asked for."""
+    keys = {_round_key(result) for result in results}
+    return [score for key, score in table.items() if key not in keys]
 
 
 def _round_key(result: RoundScore) -> tuple[str, int, int]:

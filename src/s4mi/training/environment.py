@@ -1,5 +1,6 @@
 """The environment of a run: package versions, git revision, device, memory, time."""
 
+import re
 import resource
 import sys
 from contextlib import suppress
@@ -25,6 +26,10 @@ def peak_memory(device: torch.device) -> float:
     """Return the peak memory in MiB, of the GPU or else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(OSError):  # of a process that a large one has started, getrusage tells the peak of that one
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        if (found := re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)) is not None:
+            return int(found[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, KiB on Linux
 

@@ -242,7 +242,7 @@ class Session:
             losses=mean_losses(self.fabric, steps),
             val={},
             signals={} if isinstance(self.method, Pretrainer) else self.method.signals(),
-            lr=float(self.scheduler.get_last_lr()[0]),
+            lr=steps[-1].lr,
             seconds=seconds,
             images_per_second=images / max(seconds, 1e-9),
         )

@@ -8,7 +8,7 @@ from s4mi.records.training_images import Range, TrainingImages
 from s4mi.training.prepare import Prepared
 
 SAMPLED = 1000
-"""Evenly spaced training images that the description is of, as it changes little with more."""
+"""Evenly spaced training images whose appearance is described, as it changes little with more."""
 BLOCK = 64
 LEFT_OUT = 200
 """Images that are left out one by one."""
@@ -26,10 +26,10 @@ _known: dict[str, NDArray[np.float64]] = {}
 def describe_training_images(prepared: Prepared) -> TrainingImages:
     """Return sizes and appearance of the images of the training part; of one cut into tiles, the mean of its tiles."""
     rows = np.asarray(prepared.split.rows("train"), dtype=np.int64)
+    sizes = prepared.cache.size[rows]  # of all of them, as they cost nothing
     if len(rows) > SAMPLED:
         rows = rows[np.linspace(0, len(rows) - 1, SAMPLED).astype(int)]
     values = _by_image(prepared, rows)
-    sizes = prepared.cache.size[rows]
     few = len(values) < 3
     mean, covariance = (np.zeros(len(STATISTICS)), np.eye(len(STATISTICS))) if few else mean_and_covariance(values)
     return TrainingImages(

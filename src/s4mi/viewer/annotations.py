@@ -44,7 +44,7 @@ class Annotations:
     """Histories of the images of a data set, by row number, and their journal.
 
     Attributes:
-        lost: ids in the journal that the data set no longer has.
+        lost: changes in the journal of images that the data set no longer has.
     """
 
     def __init__(self, journal: Journal | None, entries: Sequence[Entry], numbers: Mapping[str, int]) -> None:
@@ -58,7 +58,7 @@ class Annotations:
             S4miError: an entry is no change of an annotation.
         """
         self.lock = RLock()
-        self.lost: list[str] = []
+        self.lost: list[Entry] = []
         self._journal, self._ids = journal, {number: name for name, number in numbers.items()}
         self._histories: dict[int, History] = {}
         self._masks: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
@@ -161,7 +161,7 @@ class Annotations:
         return self._step(n, "redo", writing)
 
     def restart(self, archive: str, version: int, merged: Sequence[int], numbers: Mapping[str, int]) -> None:
-        """Begin the journal anew after a merge: merged annotations are archived, others are kept, without history.
+        """Begin the journal anew after a merge: merged annotations are archived, others kept without history.
 
         Args:
             numbers: row number of each id in the new version.
@@ -180,7 +180,9 @@ class Annotations:
                     patch = None if mask is None else Patch.of(mask)
                     kept = Change(Annotated(), one, None, patch, whole=patch is not None, by=self.history(n).by)
                     entries.append(self._entry("kept", n, kept.by) | to_json(kept))
+            entries += self.lost  # with their history, should the data set have these images again
             self._journal.restart(archive, entries)
+            self.lost = []
             self._histories.clear()
             self._masks.clear()
             self._ids = {number: name for name, number in numbers.items()}
@@ -266,7 +268,7 @@ class Annotations:
         if "id" not in entry:
             return
         if entry["id"] not in numbers:
-            self.lost.append(entry["id"])
+            self.lost.append(entry)
             return
         history = self._histories.setdefault(numbers[entry["id"]], History())
         if op == "undo":

@@ -66,9 +66,13 @@ class Annotated:
 
     @property
     def changed(self) -> bool:
-        """Whether there is anything to merge or to remember; a mask that is only that of the data set is nothing."""
-        answered = self.labels is not None or self.empty or self.mask in ("prediction", "edited")
-        return answered or self.skip is not None
+        """Whether there is anything to merge or to remember."""
+        return self.labels is not None or self.masked or self.skip is not None
+
+    @property
+    def masked(self) -> bool:
+        """Whether the mask is an answer; one that is only that of the data set is none."""
+        return self.empty or self.mask in ("prediction", "edited")
 
 
 @dataclass(frozen=True)

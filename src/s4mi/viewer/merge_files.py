@@ -20,7 +20,6 @@ from s4mi.data.masks import encode_mask
 from s4mi.data.spec import NO_CLASS
 from s4mi.formatting import plural
 from s4mi.viewer.annotations import Annotations
-from s4mi.viewer.changes import Annotated
 
 LABELS = "labels.csv"
 MASKS = "masks"
@@ -57,7 +56,7 @@ def write_files(annotations: Annotations, manifest: Manifest) -> MergeFiles:
         if one.skip is not None:
             skipped += 1
             continue
-        mask = annotations.mask(n) if _is_answer(one) else None
+        mask = annotations.mask(n) if one.masked else None
         is_nothing = mask is not None and not mask.any() and not one.empty
         nothing += is_nothing
         if one.labels is not None:
@@ -102,10 +101,6 @@ def finish_interrupted(annotations: Annotations, manifest: Manifest, entries: Se
     numbers = {row.id: number for number, row in enumerate(manifest.rows)}
     annotations.restart(f"merged-v{manifest.version}", manifest.version, files.numbers, numbers)
     return True
-
-
-def _is_answer(one: Annotated) -> bool:
-    return one.empty or one.mask in ("prediction", "edited")
 
 
 def _write_png(pixels: Pixels, path: Path) -> None:

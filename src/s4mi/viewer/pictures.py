@@ -167,7 +167,7 @@ class Pictures:
             return None
         inside = frame.sample()
         finite = inside[np.isfinite(inside)] if inside.dtype.kind == "f" else inside
-        low, high = frame.window or self.rule.limits(inside)
+        low, high = self.rule.limits(inside, frame.window)
         least, most = (float(finite.min()), float(finite.max())) if finite.size else (low, high)
         return WindowRange(8 * values.dtype.itemsize, low, high, least, most)
 

@@ -8,7 +8,7 @@ from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.records import CONFIG_NAME, SPLIT_NAME, RunRecord, finished_runs, read_any_record
 from s4mi.viewer.columns import UNASSIGNED, columns_of
-from s4mi.viewer.runs import RunSource, ViewRun, check_classes_of, read_source
+from s4mi.viewer.runs import RunSource, ViewRun, check_classes_of, is_of, read_source
 from s4mi.viewer.workspace import Workspace
 
 log = logging.getLogger("s4mi.viewer")
@@ -52,7 +52,7 @@ def _finished(space: Workspace, study: Path) -> list[RunSource]:
     for path in finished_runs(study):
         try:
             record = read_any_record(path)
-            if isinstance(record, RunRecord) and record.dataset.split(", version ")[0] == space.manifest.spec.name:
+            if isinstance(record, RunRecord) and is_of(record, space.manifest.spec):
                 check_classes_of(record, space.manifest.spec)
                 found.append(read_source(path))
         except (S4miError, OSError) as error:

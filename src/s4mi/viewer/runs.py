@@ -18,6 +18,7 @@ from s4mi.data.row import Row
 from s4mi.data.spec import DatasetSpec
 from s4mi.errors import S4miError
 from s4mi.records import RECORD_NAME, RunRecord, TaskKind, read_any_record
+from s4mi.records.calibration import CALIBRATION_NAME
 from s4mi.reporting.results.scores import metric_of, percent, score_of
 from s4mi.viewer.columns import Labels
 from s4mi.viewer.grid import Predicted
@@ -203,12 +204,13 @@ class ViewRun:
 
     def _load_tested(self, manifest: Manifest, numbers: Mapping[str, int]) -> None:
         record = self.source.record
-        if record is None or record.task == "segmentation" or record.dataset != manifest.spec.name:
+        if record is None or record.task == "segmentation" or not is_of(record, manifest.spec):
             return
-        from s4mi.reporting.results.test_predictions import read_predictions  # imports scipy
+        from s4mi.viewer.tested import calibrated_predictions  # imports scipy
 
+        multilabel = record.task == "multilabel"
         try:
-            tested = read_predictions(self.source.path)
+            tested = calibrated_predictions(self.source.path, multilabel=multilabel)
         except (S4miError, OSError) as error:
             log.warning("%s: its test predictions are not used (%s)", self.source.name, error)
             return
@@ -221,7 +223,7 @@ class ViewRun:
             probabilities = tested.probabilities[i]
             labels = tuple(k for k, on in zip(tested.classes, tested.decisions[i], strict=True) if on)
             self._tested[name] = dict(zip(tested.classes, map(float, probabilities), strict=True))
-            doubt = doubt_of(probabilities, multilabel=record.task == "multilabel")
+            doubt = doubt_of(probabilities, multilabel=multilabel)
             self._set(n, labels, doubt, agreement_of(manifest.rows[n], labels))
 
 
@@ -234,8 +236,13 @@ def doubt_of(probabilities: Any, *, multilabel: bool) -> float:
 
 
 def agreement_of(row: Row, labels: tuple[str, ...]) -> float | None:
-    """1 if an image has these labels, 0 if it has others, None if it is not labelled."""
-    return None if row.labels is None else float(set(row.labels) == set(labels))
+    """1 if an image has these labels, as far as they are known, 0 if it has others, None if it is not labelled."""
+    return None if row.labels is None else float({*row.labels} ^ {*labels} <= {*row.unknown})
+
+
+def is_of(record: RunRecord, spec: DatasetSpec) -> bool:
+    """Whether a run was trained on a version of this data set."""
+    return record.dataset == spec.name or record.dataset.startswith(f"{spec.name}, version ")
 
 
 def check_classes_of(record: RunRecord, spec: DatasetSpec) -> None:
@@ -276,8 +283,10 @@ def _exported_task(path: Path) -> TaskKind:
 
 
 def _identity(path: Path, folder: Path) -> str:
-    """A name for the predictions of a run in a data set; another training of the same run has another one."""
-    record = path / RECORD_NAME if path.is_dir() else path
-    contents = record.read_bytes() if path.is_dir() else stamp_of(record).encode()
+    """A name for the predictions of a run in a data set; the run trained or calibrated again has another one."""
+    contents = stamp_of(path).encode()
+    if path.is_dir():
+        calibration = path / CALIBRATION_NAME  # which decides too, and may be fitted again
+        contents = (path / RECORD_NAME).read_bytes() + (calibration.read_bytes() if calibration.exists() else b"")
     parts = json.dumps([str(path.resolve()), str(folder.resolve())]).encode()
     return hashlib.blake2b(contents + parts, digest_size=16).hexdigest()

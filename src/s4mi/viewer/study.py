@@ -3,11 +3,14 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
+from s4mi.config import METHODS
+from s4mi.contract import MethodConfig
 from s4mi.errors import S4miError
 from s4mi.records import (
     CONFIG_NAME,
@@ -211,11 +214,27 @@ def _split_sizes(path: Path) -> tuple[int, int] | None:
 
 
 def _labels(sizes: tuple[int, int] | None, settings: Mapping[str, Any]) -> int | None:
-    """Number of labels as `label_fraction` counts them: with those of validation images, or without."""
+    """Number of labels as `label_fraction` counts them: with those of validation images, or without.
+
+    A method that learns without labels uses none of the training images, pre-training none at all.
+    """
     if sizes is None:
         return None
+    labelled, chosen_with = sizes
+    config = _method(settings)
+    if config is not None and config.unlabelled:
+        labelled, chosen_with = 0, 0 if config.pretrains else chosen_with
     counting = settings.get("labels")
-    return sum(sizes) if isinstance(counting, Mapping) and counting.get("count_validation") else sizes[0]
+    counted = isinstance(counting, Mapping) and counting.get("count_validation")
+    return labelled + chosen_with if counted else labelled
+
+
+def _method(settings: Mapping[str, Any]) -> type[MethodConfig] | None:
+    """The method of a run; None if its package is not installed here."""
+    method = settings.get("method")
+    with suppress(S4miError):
+        return METHODS.get(str(method.get("name"))) if isinstance(method, Mapping) else None
+    return None
 
 
 def _number(value: Any) -> int:

@@ -51,7 +51,8 @@ class Suggesting:
 
             with tempfile.TemporaryDirectory() as folder:
                 table = Path(folder) / "next.csv"
-                options = SuggestOptions(count)
+                answered, skipped = self._answered(masks=run.source.kind == "segmentation")
+                options = SuggestOptions(count, answered=answered, skipped=skipped)
                 made = suggest(run.source.path, self._space.folder, table, options=options, progress=progress)
                 ranked = read_ranks(self._space, table)
             note = without_paths(self._space, made.note)
@@ -64,6 +65,13 @@ class Suggesting:
             self._space.events.send("suggested", {"count": 0, "error": "suggest: failed; see the log of s4mi view"})
         finally:
             self._running = False
+
+    def _answered(self, *, masks: bool) -> tuple[frozenset[str], frozenset[str]]:
+        """Ids of the images that have an answer for a task, not merged yet, and of those that are skipped."""
+        names, changed = self._space.columns.names, self._space.annotations.changed()
+        answered = (n for n, one in changed.items() if (one.masked if masks else one.labels is not None))
+        skipped = (n for n, one in changed.items() if one.skip is not None)
+        return frozenset(names[n] for n in answered), frozenset(names[n] for n in skipped)
 
 
 def read_ranks(space: Workspace, table: Path) -> int:

@@ -166,9 +166,9 @@ def open_workspace(folder: Path, *, read_only: bool = False) -> Workspace:
             _lock(home, opening)
             annotations = _open_journal(home, manifest, numbers)
         if annotations.lost:
-            count = plural(len(set(annotations.lost)), "image")
+            lost = list(dict.fromkeys(str(entry["id"]) for entry in annotations.lost))
             log.warning("%s: changes of %s that the data set no longer has, such as %r, are kept and not shown",
-                        home / NAME, count, annotations.lost[0])  # fmt: skip
+                        home / NAME, plural(len(lost), "image"), lost[0])  # fmt: skip
         pictures = Pictures(manifest.spec.rule)
         held = opening.pop_all()
     return Workspace(folder, read_only, manifest, columns, annotations, pictures, numbers, _held=held)

@@ -50,6 +50,9 @@ class PredictionWriter:
         """Write the rows of a file; called in the order of the images."""
         self._rows.add(rows)
 
+    def discard(self, image: InputImage) -> None:
+        """An image that cannot be predicted has no row."""
+
     def _row(self, frame_id: str, probabilities: Probabilities) -> Cells:
         decision = ";".join(self._predictor.labels(probabilities)) or NO_CLASS
         bits = entropy(probabilities, multilabel=self._predictor.multilabel)

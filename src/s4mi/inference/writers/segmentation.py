@@ -138,6 +138,11 @@ class MaskWriter:
         """Write the rows of a file; called in the order of the images."""
         self._rows.add(measurements.rows)
 
+    def discard(self, image: InputImage) -> None:
+        """Remove the masks and overlays of an image that cannot be predicted: they are of an earlier call."""
+        for path in self._paths(image):
+            path.unlink(missing_ok=True)
+
     def _paths(self, image: InputImage) -> tuple[Path, ...]:
         overlays = self._overlay_paths(image) if self._overlay else ()
         return (*mask_paths(image, self.output, self._format), *overlays)

@@ -33,6 +33,11 @@ RUNS = (
     *("peak_memory_mib", "energy_wh", "parameters", "device", "config_hash", "split_hash", "data_hash"),
     *("git_revision", "started", "finished", "labels", "labels_for_validation", "labels_counted", "selection"),
 )
+RUN_NAMES = (
+    *("run", "dataset", "task", "method", "backbone", "part", "metric", "class", "device", "config_hash", "split_hash"),
+    *("data_hash", "git_revision", "started", "finished", "labels_counted", "selection"),
+)
+"""Columns of `RUNS` that hold names, although a class may be called 0, and a hash look like a number."""
 
 
 def table_csv(table: Table) -> str:
