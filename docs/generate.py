@@ -35,6 +35,11 @@ from s4mi.config.study import StudyDataset
 from s4mi.data.spec import DatasetSpec
 
 REFERENCE = Path(__file__).parent / "reference"
+SETTINGS = """# Settings of a run
+
+Given in the run file, or on the command line after it as `key=value`. Lists and mappings are written as in YAML:
+`loggers.names=[csv,mlflow]`.
+"""
 HEAD = "<!-- Written by docs/generate.py; change the code, then run `make docs`. -->\n\n"
 
 
@@ -62,20 +67,19 @@ def _commands(command: Any, name: str) -> Iterator[str]:
 
 def settings() -> str:
     """Every setting of a run file."""
-    parts = [HEAD + "# Settings of a run\n\nGiven in the run file, or after it as `key=value`.\n"]
+    parts = [HEAD + SETTINGS]
     parts.append(_table(RunConfig, "", skip=("method",)))
     for config in METHOD_CONFIGS:
         name = config.model_fields["name"].default
         parts.append(f"\n## `method: {name}`\n\n{config.summary}. {config.paper}.\n\n" + _table(config, "method."))
     parts.append("\n# Settings of a study\n\n" + _table(StudyConfig, "", skip=("data", "split")))
     parts.append("`data` and `split` are as in a run.\n\nEach of `arms`:\n\n" + _table(Arm, "", skip=("settings",)))
-    parts.append(
-        "Beside these stand the settings of its runs, as in a run file. Each of `pretraining` has `backbones`, "
-    )
-    parts[-1] += "`datasets` and such settings; each of `datasets` has the settings of `data` and, of its own:\n\n"
+    parts.append("An arm also takes any setting of its runs, as in a run file. Each of `pretraining` has `backbones`, ")
+    parts[-1] += "`datasets` and any setting; each of `datasets` has the settings of `data` and:\n\n"
     parts[-1] += _table(StudyDataset, "", skip=tuple(DataConfig.model_fields))
     parts.append(
-        "\n# Profiles\n\nWhat stands below lies over what stands above; what the file says lies over all of it.\n"
+        "\n# Profiles\n\nDefaults of `profile:` in a study file. The file overrides all of them; "
+        "[precedence](../explanation/studies.md#precedence-of-settings).\n"
     )
     parts.extend(f"\n## `profile: {name}`\n\n```yaml\n{profile_text(name)}```\n" for name in PROFILES)
     parts.append("\n# `dataset.yaml`\n\n" + _table(DatasetSpec, ""))

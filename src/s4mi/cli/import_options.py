@@ -25,7 +25,7 @@ Licence = Annotated[str, typer.Option("--licence", help="Licence of the images, 
 Copy = Annotated[bool, typer.Option("--copy", help="Copy images and masks into DST instead of referencing them.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing data set in DST.")]
 Foreground = Annotated[
-    str, typer.Option("--foreground", help="Class name of the foreground in masks with one value beside 0.")
+    str, typer.Option("--foreground", help="Class name of the foreground in masks with one value besides 0.")
 ]
 MaskValue = Annotated[
     list[str] | None,

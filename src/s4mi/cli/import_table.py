@@ -92,7 +92,7 @@ def table(
         typer.Option(
             "--blank",
             metavar="no|unknown",
-            help="Meaning of blank cells of one-hot columns beside others; unknown: not learned or scored for it.",
+            help="Meaning of blank cells in one-hot columns; unknown: not trained or scored for the class.",
         ),
     ] = "",
     uncertain: Annotated[
@@ -100,7 +100,7 @@ def table(
         typer.Option(
             "--uncertain",
             metavar="yes|no|unknown",
-            help="Meaning of -1 in one-hot columns, as in CheXpert; unknown: not learned or scored for the class.",
+            help="Meaning of -1 in one-hot columns, as in CheXpert; unknown: not trained or scored for the class.",
         ),
     ] = "",
     join: Annotated[

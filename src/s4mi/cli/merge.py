@@ -37,13 +37,13 @@ def merge(
         str,
         typer.Option(
             "--foreground",
-            help="Class name of the foreground, for the first masks of a data set, if they have one value beside 0.",
+            help="Class name of the foreground, for the first masks of a data set, if they have one value besides 0.",
         ),
     ] = "foreground",
     mask_value: MaskValue = None,
     new_class: Annotated[
         list[str] | None,
-        typer.Option("--new-class", metavar="NAME", help="Label to add to the classes of the data set; repeatable."),
+        typer.Option("--new-class", metavar="NAME", help="Class to add to those of the data set; repeatable."),
     ] = None,
     mask_suffix: Annotated[str, typer.Option("--mask-suffix", help="Suffix of the names of masks in a folder.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything without writing anything.")] = False,

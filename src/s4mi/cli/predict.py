@@ -57,7 +57,7 @@ def predict(
         NumberFormat.single, "--precision",
         help="On a CPU: 32, or bf16 as far as it changes no decision; auto: bf16 where the processor has it.",
     ),
-    resume: bool = typer.Option(False, "--resume", help="Keep predictions that are already there."),
+    resume: bool = typer.Option(False, "--resume", help="Keep complete predictions of an interrupted command."),
     clusters: bool = typer.Option(
         False, "--clusters",
         help="For a run that found clusters: write their numbers as masks, and a contact sheet to name them from.",

@@ -14,13 +14,13 @@ def report(
     title: str | None = typer.Option(None, help="Title of the page.  [default: the folder's name]"),
     target: float | None = typer.Option(
         None, "--target", metavar="SCORE",
-        help="Also tell how many labels each technique needs for this macro F1 or IoU, e.g. 0.85.",
+        help="Also estimate how many labels each technique needs for this macro F1 or IoU, e.g. 0.85.",
     ),
     sheets: bool = typer.Option(
         True, "--sheets/--no-sheets", help="Show some test images: masks, saliency maps, best and worst cases."
     ),
     names: bool = typer.Option(
-        True, "--names/--no-names", help="Name patients and images; else they are numbered and no image is shown."
+        True, "--names/--no-names", help="Show the names of patients and images; else number them and show no image."
     ),
 ) -> None:  # fmt: skip
     """Compare all finished runs on one self-contained page, and list those that are not finished."""

@@ -37,15 +37,13 @@ def split(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the split and of the label fractions.")] = 0,
     test_seed: Annotated[
         int | None,
-        typer.Option(
-            "--test-seed", min=0, help="Seed of the test part alone; the runs of a study have 0. By default --seed."
-        ),
+        typer.Option("--test-seed", min=0, help="Seed of the test part only (in studies 0); by default --seed."),
     ] = None,
     count_validation: Annotated[
         bool,
         typer.Option(
             "--count-validation",
-            help="Label fractions of all images outside the test part, as under labels.count_validation=true.",
+            help="Take label fractions of all images outside the test part, as labels.count_validation=true does.",
         ),
     ] = False,
     fractions: Annotated[

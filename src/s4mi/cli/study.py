@@ -35,9 +35,9 @@ def plan(
 ) -> None:
     """Print the runs of a study as a tree, with their status, and check their settings.
 
-    Then follows what the plan can tell: the smallest difference of two techniques at 80 % power, whether labels
-    needed can be told, and what more seeds would tell and cost. Remaining time is training time, estimated from
-    finished runs of the same kind, one run after the other.
+    Also print what the study can show: the smallest difference between two techniques at 80 % power, whether the
+    labels needed can be estimated, and what more seeds would add and cost. Remaining time is training time, estimated
+    from finished runs of the same kind, one run after the other.
     """
     with no_cyclic_garbage():
         _print_plan(study_file, overrides or (), out)

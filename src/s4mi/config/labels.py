@@ -18,15 +18,15 @@ class LabelsConfig(Section):
     count_validation: bool = Field(
         False,
         description="Count every label that the run reads: label_fraction is then a share of all images outside the "
-        "test part, and what it is chosen with comes out of these. false: the paper's way, which counts training "
-        "images only and reads the whole validation part besides",
+        "test part, and labels for choosing the epoch are taken from these. false: the paper's way, which counts "
+        "training images only and reads the whole validation part in addition",
     )
     hold_out: float = Field(
         HOLD_OUT,
         gt=0,
         lt=1,
-        description="Share of the counted labels that are held out of training to choose with, unless that is done by "
-        "folds or not at all (selection)",
+        description="Share of the counted labels that are held out of training to choose the epoch with; not "
+        "used where folds choose, or nothing does (selection)",
     )
 
 

@@ -172,7 +172,7 @@ class HardwareConfig(Section):
         description="Share of a GPU that each run of a study reserves on a Ray cluster; 0.25: four runs share a GPU",
     )
     checkpoint_seconds: float = Field(
-        10.0, ge=0, description="Least time in s between two checkpoints, which are saved at the end of an epoch"
+        10.0, ge=0, description="Minimum time in s between two checkpoints, which are saved at the end of an epoch"
     )
     deterministic: bool = Field(
         True, description="Use deterministic algorithms: the same seed on the same device gives the same weights"

@@ -13,7 +13,7 @@ class ViewSpec(BaseModel):
     rotation: float = Field(180.0, ge=0, le=180, description="Largest rotation in degrees, in both directions")
     flip: bool = Field(True, description="Flip left-right and up-down, each with probability 1/2")
     scale: tuple[float, float] = Field(
-        (1.0, 1.0), description="Least and greatest area of the crop as a share of the image"
+        (1.0, 1.0), description="Minimum and maximum area of the crop as a share of the image"
     )
     translation: float = Field(
         0.0, ge=0, le=1, description="Largest shift in each direction as a share of the image side"
@@ -28,11 +28,11 @@ class ViewSpec(BaseModel):
     grey: float = Field(0.0, ge=0, le=1, description="Probability of converting to greyscale")
     blur: float = Field(0.0, ge=0, le=1, description="Probability of a Gaussian blur")
     blur_sigma: tuple[float, float] = Field(
-        (1.0, 1.0), description="Least and greatest sigma of the blur in pixels, for a side of 224 pixels"
+        (1.0, 1.0), description="Minimum and maximum sigma of the blur in pixels, for a side of 224 pixels"
     )
     solarise: float = Field(0.0, ge=0, le=1, description="Probability of solarising: inverting values above 1/2")
     aspect: tuple[float, float] = Field(
-        (1.0, 1.0), description="Least and greatest aspect ratio of the crop, width / height"
+        (1.0, 1.0), description="Minimum and maximum aspect ratio of the crop, width / height"
     )
 
     @field_validator("scale")

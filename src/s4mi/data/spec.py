@@ -62,7 +62,7 @@ class DatasetSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="name of the data set, as reports show it")
     tasks: tuple[TaskKind, ...] = Field(
         description="tasks that the annotations are suitable for; empty if there are none"
     )
@@ -74,15 +74,15 @@ class DatasetSpec(BaseModel):
     )
     intensity: str = Field(DEFAULT, description="rule for the conversion of images of more than 8 bits to 0..255")
     conversion: str = Field("", description="how the import converted files other than 8-bit images, as a sentence")
-    channels: Literal["rgb", "grey"] = "rgb"
+    channels: Literal["rgb", "grey"] = Field("rgb", description="colour images, or greyscale images only")
     root: str = Field(
         "",
         description="folder to which the paths in the manifest are relative, except those that begin with ./: these "
         "are relative to the data set folder",
     )
-    source: str = ""
-    licence: str = ""
-    synthetic: bool = False
+    source: str = Field("", description="origin of the images, as text or URL")
+    licence: str = Field("", description="licence of the images, e.g. CC0-1.0")
+    synthetic: bool = Field(False, description="whether the images are drawn by a program, which reports then say")
     different: tuple[tuple[str, str], ...] = Field(
         (), description="pairs of ids of images that look like near-duplicates and are different, as a person has seen"
     )

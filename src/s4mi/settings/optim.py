@@ -22,13 +22,13 @@ class OptimConfig(BaseModel):
         gt=0,
         description="Epochs in which the cosine schedule falls from lr to min_lr; then it rises again",
     )
-    min_lr: float = Field(3.4e-4, ge=0, description="Least learning rate of the cosine schedule")
+    min_lr: float = Field(3.4e-4, ge=0, description="Minimum learning rate of the cosine schedule")
     step_epochs: int = Field(20, gt=0, description="Number of epochs between two drops of the step schedule")
     step_factor: float = Field(
         0.1, gt=0, le=1, description="Factor by which the step schedule multiplies the learning rate at each drop"
     )
     clip_norm: float | None = Field(
-        None, gt=0, description="Largest norm of the gradient; larger gradients are clipped (default: no clipping)"
+        None, gt=0, description="Maximum norm of the gradient; larger gradients are clipped (default: no clipping)"
     )
 
     @model_validator(mode="after")

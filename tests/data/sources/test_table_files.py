@@ -36,7 +36,7 @@ def test_another_encoding_is_refused_with_its_line_and_how_to_convert_it(tmp_pat
 @pytest.mark.parametrize(("encoding", "name"), [("windows-1252", "Nävus"), ("shift_jis", "母斑"), ("cp1251", "невус")])
 def test_a_named_encoding_is_read_and_errors_say_how_to_name_it(tmp_path: Path, encoding: str, name: str) -> None:
     (tmp_path / "t.csv").write_bytes(f"image;label\na.png;{name}\n".encode(encoding))
-    with pytest.raises(S4miError, match=r"t\.csv:2: not UTF-8 .* or name its encoding, --encoding windows-1252$"):
+    with pytest.raises(S4miError, match=r"t\.csv:2: not UTF-8 .* or import it with --encoding windows-1252$"):
         read_tables(tmp_path / "t.csv")
     assert read_table(tmp_path / "t.csv", encoding=encoding).records[0].cells["label"] == name
 

@@ -144,7 +144,7 @@ def _decoded(path: Path, encoding: str, option: str) -> str:
         convert = 'save it as UTF-8, in Excel as "CSV UTF-8"'
         if encoding:
             raise S4miError(f"{place}; correct {option}, or {convert}") from error
-        way = f"name its encoding, {option} {WESTERN}" if option else f"convert it: iconv -f {WESTERN.upper()} -t UTF-8"
+        way = f"import it with {option} {WESTERN}" if option else f"convert it: iconv -f {WESTERN.upper()} -t UTF-8"
         raise S4miError(f"{place}; {convert}, or {way}") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -46,7 +46,7 @@ class FinetunePseudoLabelsConfig(PretrainedConfig, SemiSupervisedConfig):
     precision: PositiveFloat = Field(
         0.95,
         le=1,
-        description="Mean precision of the classes that the frozen teacher's kept pseudo-labels are to have, by folds",
+        description="Mean precision over classes that the frozen teacher's pseudo-labels reach in cross-validation",
     )
     keep: float | None = Field(
         None,
@@ -56,7 +56,7 @@ class FinetunePseudoLabelsConfig(PretrainedConfig, SemiSupervisedConfig):
         "the frozen teacher, by confidence of the network",
     )
     confidence: float = Field(
-        0.95, ge=0, lt=1, description="Least probability of a pseudo-label of teacher=network, unless keep is given"
+        0.95, ge=0, lt=1, description="Minimum probability of a pseudo-label of teacher=network, unless keep is given"
     )
     rounds: PositiveInt = Field(
         4,

@@ -19,7 +19,7 @@ class PseudoLabelsConfig(JoinedFeaturesConfig):
 
     name: Literal["pseudo_labels"] = "pseudo_labels"
     precision: PositiveFloat = Field(
-        0.95, le=1, description="Mean precision of the classes that the kept pseudo-labels are to have, by folds"
+        0.95, le=1, description="Mean precision over classes that kept pseudo-labels reach in cross-validation"
     )
     keep: float | None = Field(
         None,
@@ -30,7 +30,7 @@ class PseudoLabelsConfig(JoinedFeaturesConfig):
     )
     unlabelled_weight: NonNegativeFloat | None = Field(
         None,
-        description="Weight of all pseudo-labels together, as a multiple of that of all labels; none: chosen by folds",
+        description="Weight of all pseudo-labels, as a multiple of that of all labels; none: by cross-validation",
     )
 
     def technique(self, pretraining: str | None = None) -> str:

@@ -21,7 +21,7 @@ class ClassicalSegmenterConfig(MethodConfig):
 
     name: Literal["classical_segmenter"] = "classical_segmenter"
     trees: PositiveInt = Field(50, description="Number of trees of the random forest")
-    depth: PositiveInt = Field(12, le=24, description="Greatest depth of a tree")
+    depth: PositiveInt = Field(12, le=24, description="Maximum depth of a tree")
     pixels: PositiveInt = Field(30_000, description="Number of pixels that the forest is fitted to, of all images")
     class_weights: WeightRule | tuple[float, ...] = Field(
         "none",

@@ -40,7 +40,8 @@ class FrozenSegmenterConfig(FrozenEncoderConfig):
         description="Number of flips and quarter turns of each image to fit to; 1: the image alone",
     )
     strength: PositiveFloat | None = Field(
-        None, description="Strength of the linear head's penalty on its squared weights; none: chosen by folds"
+        None,
+        description="Strength of the linear head's penalty on its squared weights; none: chosen by cross-validation",
     )
     width: int = Field(64, ge=16, multiple_of=16, description="Number of channels of the decoder")
     dropout: float = Field(
@@ -52,7 +53,7 @@ class FrozenSegmenterConfig(FrozenEncoderConfig):
     decoder_steps: PositiveInt = Field(300, description="Number of optimiser steps of the decoder")
     decoder_batch: PositiveInt = Field(8, description="Number of images per step of the decoder")
     decoder_lr: PositiveFloat = Field(
-        2e-3, description="Greatest learning rate of the decoder, from which it falls to zero"
+        2e-3, description="Maximum learning rate of the decoder, from which it falls to zero"
     )
     decoder_weight_decay: NonNegativeFloat = Field(1e-2, description="Weight decay of the decoder (AdamW)")
     class_weights: WeightRule | tuple[float, ...] = Field(
