@@ -11,8 +11,6 @@ from s4mi.data.row import Row
 from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
 
-NEAR_HINT = "keep one, give both the same group, or list the pair under `different` in dataset.yaml if they differ"
-
 
 def find_duplicates(
     scan: DatasetScan,
