@@ -17,6 +17,7 @@ from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.mask_grid import affine_problem, is_placed, placement_problem
 from s4mi.data.parallel import in_parallel
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import Row
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.sources.dicom_groups import dicom_findings, group_dicom
@@ -127,7 +128,7 @@ def expand(
         error = next(filter(None, errors), None)
         if error is not None:
             code, severity, message = error
-            findings.append(Finding(code, severity, _relative_name(row.image, found.folder), None, message))
+            findings.append(Finding(code, severity, relative_name(row.image, found.folder), None, message))
             continue
         for new_row, images in _expand_row(row, contents, frames, found=found, like=like):
             rows.append(new_row)
@@ -153,7 +154,7 @@ def expand(
                 "masks are segmentations whose segments have names, and others, whose values have none; "
                 "import them separately"
             )
-            file = _relative_name(min(others), found.folder)
+            file = relative_name(min(others), found.folder)
             findings.append(Finding("mixed-masks", "error", file, None, message))
     return replace(found, rows=tuple(rows), findings=tuple(findings), embedded=embedded, segments=names)
 
@@ -262,7 +263,7 @@ def _expand_row(
         return
     count = image.images
     if group is None and count > 1:
-        group = _relative_name(row.image.with_name(stem_of(row.image)), folder)
+        group = relative_name(row.image.with_name(stem_of(row.image)), folder)
     for frame in frames.indices(count):
         embedded: dict[Path, EmbeddedImage] = {}
         paths: dict[str, Path | None] = {}
@@ -272,7 +273,7 @@ def _expand_row(
             if path is not None and (file.header is not None or extracts):
                 stem = stem_of(path)
                 if by_reference and kind == "mask":  # one segmentation may hold the masks of a whole series
-                    image_name = _relative_name(row.image.with_name(stem_of(row.image)), folder)
+                    image_name = relative_name(row.image.with_name(stem_of(row.image)), folder)
                     stem = image_name.strip("/").replace("/", "__")
                 extracted = path / (f"{stem}_{frame:03d}.png" if count > 1 else f"{stem}.png")
                 paths[kind] = extracted
@@ -281,7 +282,3 @@ def _expand_row(
                 embedded[extracted] = EmbeddedImage(path, frame=frame, like=like_of, others=others)
         assert paths["image"] is not None
         yield replace(row, image=paths["image"], mask=paths["mask"], group=group), embedded
-
-
-def _relative_name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import Row
 from s4mi.data.sources.affix_use import image_affix_findings, masks_in_images
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, left_out, match, some
@@ -179,7 +180,7 @@ def _read_part(
         for image in images
     ]  # fmt: skip
     root = mask_roots[0] if mask_roots else folder
-    location = root.relative_to(source).as_posix() if root.is_relative_to(source) else root.as_posix()
+    location = relative_name(root, source)
     return rows, replace(matches, findings=[replace(finding, file=location) for finding in matches.findings])
 
 
