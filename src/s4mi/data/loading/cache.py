@@ -181,10 +181,10 @@ class _CacheInBuilding:
         self._describe(number, image)
         images = self._preprocessing.images(image)
         self._images[entries] = images
-        masks: Sequence[Pixels | None] = [None] * len(images)
-        if self._with_masks:
-            masks = self._add_mask(number, entries, shape=images.shape[:3])
-        self._checksum[entries] = [checksum_of(image, mask) for image, mask in zip(images, masks, strict=True)]
+        masks = self._add_mask(number, entries, shape=images.shape[:3]) if self._with_masks else None
+        self._checksum[entries] = [
+            checksum_of(tile, None if masks is None else masks[position]) for position, tile in enumerate(images)
+        ]
 
     def _describe(self, number: int, image: Pixels) -> None:
         """Keep what near-duplicates are found by."""

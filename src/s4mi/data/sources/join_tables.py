@@ -63,9 +63,8 @@ def _join(table: SourceTable, path: Path, options: TableOptions, *, source: Path
     joined = replace(table, columns=(*table.columns, *added), records=tuple(records))
     if not without:
         return joined, []
-    file = relative_name(other.path, source)
     message = f"{plural(len(without), 'row')} of {table.path.name} not in this table: {some(without)}; add them to it"
-    return joined, [Finding("not-joined", "warning", file, None, message)]
+    return joined, [Finding("not-joined", "warning", relative_name(other.path, source), None, message)]
 
 
 def _key(cell: str) -> str:
