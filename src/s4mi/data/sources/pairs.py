@@ -153,7 +153,8 @@ def _read_part(
     images = list(dict.fromkeys(path for root in image_roots for path in image_files(root)))
     if set(image_roots) & set(mask_roots):
         masks = [path for path in masks if options.naming.is_mask(path)]
-        images = [path for path in images if path not in set(masks)]
+        of_masks = set(masks)
+        images = [path for path in images if path not in of_masks]
     else:
         images = [path for path in images if not any(path.is_relative_to(root) for root in mask_roots)]
     seen += images
