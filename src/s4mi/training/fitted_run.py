@@ -98,7 +98,7 @@ def fit_run(
     seconds = time.perf_counter() - begun
     for note in result.notes:
         log.warning(note)
-    chosen_with, val = _validation_scores(fabric, method, config, prepared, plan, out_of_folds)
+    chosen_with, val = _validation_scores(fabric, method, config, prepared, plan=plan, out_of_folds=out_of_folds)
     losses = result.losses or {}
     epoch = EpochRecord(
         epoch=1, losses={**losses, "total": sum(losses.values())}, val=val, lr=0.0, seconds=seconds,
@@ -129,6 +129,7 @@ def _validation_scores(
     method: FittedClassifier | FittedSegmenter,
     config: RunConfig,
     prepared: Prepared,
+    *,
     plan: SelectionPlan,
     out_of_folds: Evaluation | None,
 ) -> tuple[Evaluation | None, dict[str, float]]:

@@ -112,14 +112,15 @@ def _write(
         if not rows:
             raise S4miError(f"{failures[0]} (no image and its mask can be read)")
     masks = {row.mask for row in rows if row.mask is not None} - set(found.embedded)
-    composed = write_composed_masks(found, rows, targets, naming, journal=journal, progress=progress)
+    composed = write_composed_masks(found, rows, targets=targets, naming=naming, journal=journal, progress=progress)
     findings += composed.findings
     rows, codes, targets = composed.rows, codes | composed.codes, {**targets, **composed.targets}
     unchanged = masks - set(composed.targets)
     written = {row.mask: targets[row.mask] for row in rows if row.mask is not None and row.mask not in unchanged}
     mask_values, warnings = name_masks(
-        found, sorted(unchanged), written, codes, naming, masks=bool(masks or codes), journal=journal, progress=progress
-    )
+        found, sorted(unchanged), written=written, codes=codes, naming=naming, masks=bool(masks or codes),
+        journal=journal, progress=progress,
+    )  # fmt: skip
     findings += warnings
     spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
     if targets:

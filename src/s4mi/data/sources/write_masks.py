@@ -37,9 +37,9 @@ class ComposedMasks:
 def write_composed_masks(
     found: FoundDataset,
     rows: tuple[Row, ...],
+    *,
     targets: Mapping[Path, Path],
     naming: DatasetNaming,
-    *,
     journal: ImportJournal,
     progress: ProgressCallback,
 ) -> ComposedMasks:
@@ -70,10 +70,10 @@ def write_composed_masks(
 def name_masks(
     found: FoundDataset,
     unchanged: Sequence[Path],
+    *,
     written: Mapping[Path, Path],
     codes: Collection[MaskKey],
     naming: DatasetNaming,
-    *,
     masks: bool,
     journal: ImportJournal,
     progress: ProgressCallback,
