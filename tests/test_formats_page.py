@@ -11,7 +11,7 @@ from formats_conformance import EXACT, PAGE, Kind, kinds, table  # noqa: E402
 
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda one: f"{one.format}-{one.kind}-{one.use}")
-def test_silent_formats_every_kind_is_read_exactly_or_refused(tmp_path: Path, kind: Kind) -> None:
+def test_formats_every_kind_is_read_exactly_or_refused(tmp_path: Path, kind: Kind) -> None:
     result = kind.result(tmp_path / "files")
     assert result == (f"refused: {kind.refused}" if kind.refused else EXACT)
 

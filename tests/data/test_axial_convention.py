@@ -67,9 +67,7 @@ def imported(source: Path, out: Path) -> list[NDArray[np.uint8]]:
 
 
 @pytest.mark.parametrize("cosines", AXIAL, ids=str)
-def test_silent_a6_one_series_is_the_same_pixels_as_dicom_and_as_nifti(
-    tmp_path: Path, cosines: tuple[float, ...]
-) -> None:
+def test_one_series_is_the_same_pixels_as_dicom_and_as_nifti(tmp_path: Path, cosines: tuple[float, ...]) -> None:
     write_volume(tmp_path / "nifti" / "v.nii.gz")
     from_dicom = imported(write_series(tmp_path / "dicom", cosines), tmp_path / "a")
     from_nifti = imported(tmp_path / "nifti", tmp_path / "b")
@@ -77,7 +75,7 @@ def test_silent_a6_one_series_is_the_same_pixels_as_dicom_and_as_nifti(
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
-def test_silent_a6_a_volume_in_any_order_has_right_at_the_left_and_anterior_at_the_top(
+def test_a_volume_in_any_order_has_right_at_the_left_and_anterior_at_the_top(
     tmp_path: Path, order: tuple[int, ...]
 ) -> None:
     for signs in product((1, -1), repeat=3):
@@ -88,7 +86,7 @@ def test_silent_a6_a_volume_in_any_order_has_right_at_the_left_and_anterior_at_t
 
 
 @pytest.mark.parametrize("cosines", AXIAL, ids=str)
-def test_silent_a6_a_flat_nifti_is_turned_by_its_affine(tmp_path: Path, cosines: tuple[float, ...]) -> None:
+def test_a_flat_nifti_is_turned_by_its_affine(tmp_path: Path, cosines: tuple[float, ...]) -> None:
     array = stored(body()[0], cosines).T  # columns first
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = np.array(cosines[:3]) * [-1, -1, 1], np.array(cosines[3:]) * [-1, -1, 1]
@@ -98,7 +96,7 @@ def test_silent_a6_a_flat_nifti_is_turned_by_its_affine(tmp_path: Path, cosines:
 
 
 @pytest.mark.parametrize("cosines", [(0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1), (0, -1, 0, 0, 0, 1), None], ids=str)
-def test_silent_a6_sagittal_and_coronal_images_and_those_without_orientation_stay_as_stored(
+def test_sagittal_and_coronal_images_and_those_without_orientation_stay_as_stored(
     tmp_path: Path, cosines: tuple[float, ...] | None
 ) -> None:
     more = {} if cosines is None else {"ImageOrientationPatient": list(cosines)}
@@ -107,9 +105,7 @@ def test_silent_a6_sagittal_and_coronal_images_and_those_without_orientation_sta
 
 
 @pytest.mark.parametrize("cosines", AXIAL, ids=str)
-def test_silent_a6_a_mask_without_orientation_is_turned_with_its_dicom_image(
-    tmp_path: Path, cosines: tuple[float, ...]
-) -> None:
+def test_a_mask_without_orientation_is_turned_with_its_dicom_image(tmp_path: Path, cosines: tuple[float, ...]) -> None:
     (tmp_path / "in" / "images").mkdir(parents=True)
     (tmp_path / "in" / "masks").mkdir()
     pixels = np.where(body()[0] > 1000, 255, 0).astype(np.uint8)

@@ -47,13 +47,13 @@ def rates(draw: Callable[[int], Pixels], change: Callable[[Pixels], Pixels], cou
 @pytest.mark.long
 @pytest.mark.parametrize("change", COPIES)
 @pytest.mark.parametrize("kind", MODALITIES)
-def test_silent_a18_copies_are_found_and_look_alikes_are_not(kind: str, change: str) -> None:
+def test_copies_are_found_and_look_alikes_are_not(kind: str, change: str) -> None:
     assert rates(MODALITIES[kind], COPIES[change], FEW) == (1.0, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MODALITIES)
-def test_silent_a18_among_many_look_alikes(kind: str) -> None:
+def test_among_many_look_alikes(kind: str) -> None:
     for change in COPIES.values():
         assert rates(MODALITIES[kind], change, MANY) == (1.0, 0)
 
@@ -91,7 +91,7 @@ def dataset(folder: Path, *, different: tuple[tuple[str, str], ...] = ()) -> Pat
     return folder
 
 
-def test_silent_a18_one_function_tells_identical_files_and_copies(tmp_path: Path) -> None:
+def test_one_function_tells_identical_files_and_copies(tmp_path: Path) -> None:
     manifest = load_manifest(dataset(tmp_path / "films"))
     digests = [row.image.read_bytes() for row in manifest.rows]
     thumbnails = np.stack([thumbnail(np.asarray(Image.open(row.image))) for row in manifest.rows])
@@ -111,7 +111,7 @@ def test_silent_a18_one_function_tells_identical_files_and_copies(tmp_path: Path
     assert copies(digests=[None if n == 12 else digest for n, digest in enumerate(digests)]) == [(5, 13, False)]
 
 
-def test_silent_a18_check_split_and_training_name_the_same_pairs(
+def test_check_split_and_training_name_the_same_pairs(
     tmp_path: Path, s4mi: Command, quick: Callable[..., RunConfig], caplog: pytest.LogCaptureFixture
 ) -> None:
     folder, cache = dataset(tmp_path / "films"), tmp_path / "cache"

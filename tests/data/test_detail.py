@@ -19,19 +19,19 @@ from s4mi.data.splits.split_file import Split
 from s4mi.data.thumbnails import thumbnail
 
 
-def test_silent_a18_thumbnails_of_different_eyes_are_alike_and_their_vessels_are_not() -> None:
+def test_thumbnails_of_different_eyes_are_alike_and_their_vessels_are_not() -> None:
     one, other = fundus(1), fundus(2)
     assert correlation(thumbnail(one), thumbnail(other)) >= MIN_CORRELATION
     assert detail_correlation(detail(one), detail(other)) < 0.5 < MIN_DETAIL
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_silent_a18_a_copy_keeps_its_vessels(name: str) -> None:
+def test_a_copy_keeps_its_vessels(name: str) -> None:
     one = fundus(1)
     assert detail_correlation(detail(one), detail(COPIES[name](one))) >= MIN_DETAIL
 
 
-def test_silent_a18_check_and_split_agree_and_a_pair_may_be_declared_different(tmp_path: Path) -> None:
+def test_check_and_split_agree_and_a_pair_may_be_declared_different(tmp_path: Path) -> None:
     """Different eyes are no pair for either; a copy is one for both, until a person declares it different."""
     images = {"a": fundus(1), "b": fundus(2), "c": jpeg(fundus(1), 60)}
     for name, pixels in images.items():
@@ -54,7 +54,7 @@ def test_silent_a18_check_and_split_agree_and_a_pair_may_be_declared_different(t
         assert len([one for one in report.findings if one.code == "near-duplicate"]) == len(expected)
 
 
-def test_silent_b11_copies_whose_labels_and_masks_disagree_say_so_and_by_how_much(tmp_path: Path) -> None:
+def test_copies_whose_labels_and_masks_disagree_say_so_and_by_how_much(tmp_path: Path) -> None:
     pixels, mask = fundus(3), np.zeros((256, 256), np.uint8)
     mask[40:80, 40:80] = 255
     for name, shift in (("a", 0), ("b", 20)):
@@ -75,7 +75,7 @@ def test_silent_b11_copies_whose_labels_and_masks_disagree_say_so_and_by_how_muc
 
 
 @pytest.mark.real
-def test_silent_a18_real_fundus_photographs_of_different_eyes_are_no_duplicates(real_data: Path) -> None:
+def test_real_fundus_photographs_of_different_eyes_are_no_duplicates(real_data: Path) -> None:
     """Two patients of ODIR-5K have the same two photographs; no other pair of 1,689 is one, and copies are found."""
     paths = sorted((real_data / "fundus").rglob("*.jpg"))
     images = [np.asarray(Image.open(path).convert("RGB")) for path in paths]

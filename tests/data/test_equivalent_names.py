@@ -40,14 +40,14 @@ def _names_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("stored", "asked"), PAIRS)
-def test_silent_b7_a_file_is_found_whatever_the_encoding_of_its_path(tmp_path: Path, stored: str, asked: str) -> None:
+def test_a_file_is_found_whatever_the_encoding_of_its_path(tmp_path: Path, stored: str, asked: str) -> None:
     image(tmp_path / "x" / stored / f"{stored}.png")
     assert existing_file(tmp_path / "x" / asked / f"{asked}.png") == tmp_path / "x" / stored / f"{stored}.png"
     assert existing_file(tmp_path / "x" / asked) is None
     assert existing_file(tmp_path / "x" / asked / "Mü.png") is None
 
 
-def test_silent_b7_an_exact_match_goes_first_and_an_ambiguous_one_is_none(tmp_path: Path) -> None:
+def test_an_exact_match_goes_first_and_an_ambiguous_one_is_none(tmp_path: Path) -> None:
     names = ["\u1ec7", "\u00ea\u0323", "e\u0323\u0302"]  # three encodings of one letter
     mixed = names[1]
     for name in (names[0], names[2]):
@@ -70,7 +70,7 @@ def test_an_index_of_names_finds_every_exact_name(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("stored", "asked"), PAIRS)
-def test_silent_b7_a_table_finds_its_images_and_labels_are_one_class(tmp_path: Path, stored: str, asked: str) -> None:
+def test_a_table_finds_its_images_and_labels_are_one_class(tmp_path: Path, stored: str, asked: str) -> None:
     folder = tmp_path / "source"
     for name in (f"images/{stored}.png", "images/a.png", f"masks/{stored}.png"):
         image(folder / name)
@@ -84,7 +84,7 @@ def test_silent_b7_a_table_finds_its_images_and_labels_are_one_class(tmp_path: P
 
 
 @pytest.mark.parametrize(("stored", "asked"), PAIRS)
-def test_silent_b7_masks_and_annotations_find_their_images(tmp_path: Path, stored: str, asked: str) -> None:
+def test_masks_and_annotations_find_their_images(tmp_path: Path, stored: str, asked: str) -> None:
     source, data = tmp_path / "source", tmp_path / "data"
     image(source / "images" / f"{stored}.png")
     image(source / "masks" / f"{asked}.png")
@@ -99,7 +99,7 @@ def test_silent_b7_masks_and_annotations_find_their_images(tmp_path: Path, store
 
 
 @pytest.mark.parametrize(("stored", "asked"), PAIRS)
-def test_silent_b7_a_manifest_finds_files_that_a_copy_has_renamed(tmp_path: Path, stored: str, asked: str) -> None:
+def test_a_manifest_finds_files_that_a_copy_has_renamed(tmp_path: Path, stored: str, asked: str) -> None:
     source, data = tmp_path / "source", tmp_path / "data"
     image(source / "images" / f"{asked}.png")
     write_import(read_folder(source, FolderOptions(classes=False)), data, naming=DatasetNaming(name="x"))
@@ -110,14 +110,14 @@ def test_silent_b7_a_manifest_finds_files_that_a_copy_has_renamed(tmp_path: Path
     assert not find_unlisted(data, source)
 
 
-def test_silent_b7_a_folder_of_each_encoding_is_one_class(tmp_path: Path) -> None:
+def test_a_folder_of_each_encoding_is_one_class(tmp_path: Path) -> None:
     for number, name in enumerate((NFC, NFD, "other")):
         image(tmp_path / "source" / name / f"{number}.png")
     assert read_folder(tmp_path / "source").classes == (NFC, "other")
 
 
 @pytest.mark.parametrize(("stored", "asked"), PAIRS)
-def test_silent_b7_names_in_options_are_those_of_the_table(tmp_path: Path, stored: str, asked: str) -> None:
+def test_names_in_options_are_those_of_the_table(tmp_path: Path, stored: str, asked: str) -> None:
     for name in "abcd":
         image(tmp_path / "source" / f"{name}.png")
     text = f"image,label\na.png,{stored}\nb.png,x|{stored}1\nc.png,x\nd.png,{stored}1\n"
@@ -131,9 +131,7 @@ def test_silent_b7_names_in_options_are_those_of_the_table(tmp_path: Path, store
 
 
 @pytest.mark.parametrize(("stored", "asked"), PAIRS)
-def test_silent_b7_masks_beside_images_and_further_masks_are_recognised(
-    tmp_path: Path, stored: str, asked: str
-) -> None:
+def test_masks_beside_images_and_further_masks_are_recognised(tmp_path: Path, stored: str, asked: str) -> None:
     for name in (stored, f"{asked}_mask", f"{asked}_mask_1"):
         image(tmp_path / "source" / f"{name}.png")
     assert [one.code for one in read_folder(tmp_path / "source").findings] == ["mask-among-images"]

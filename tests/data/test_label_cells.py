@@ -27,7 +27,7 @@ def read(cell: str, spec: DatasetSpec = SPEC) -> tuple[tuple[str, ...] | None, t
         ("?oedema;?effusion;?mass", None, ()),
     ],
 )
-def test_silent_b4_cells_say_what_is_present_and_what_is_unknown(
+def test_cells_say_what_is_present_and_what_is_unknown(
     cell: str, labels: tuple[str, ...] | None, unknown: tuple[str, ...]
 ) -> None:
     assert read(cell) == (labels, unknown, [])

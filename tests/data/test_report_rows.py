@@ -18,9 +18,7 @@ from s4mi.inference.input_files import find_images
 
 
 @pytest.mark.parametrize("suffix", [".svs", ".ndpi", ".qptiff"])
-def test_silent_b3_whole_slides_are_named_with_what_to_do(
-    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_whole_slides_are_named_with_what_to_do(tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / f"slide{suffix}").write_bytes(b"II*\0")
     with pytest.raises(S4miError, match=r"cut whole slides into tiles first"):
         check_path(tmp_path)
@@ -33,7 +31,7 @@ def test_silent_b3_whole_slides_are_named_with_what_to_do(
     assert "1 whole slide left out" in caplog.text
 
 
-def test_silent_b10_grey_with_alpha_is_grey(tmp_path: Path) -> None:
+def test_grey_with_alpha_is_grey(tmp_path: Path) -> None:
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
     pixels = np.dstack([grey, np.full_like(grey, 255)])
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", extrasamples=["unassalpha"])
@@ -41,16 +39,14 @@ def test_silent_b10_grey_with_alpha_is_grey(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("most", "white"), [(4095, 4095), (None, 65535), (65535, 65535), (1000, 65535)])
-def test_silent_b10_twelve_bits_in_sixteen_are_inverted_in_their_range(
-    tmp_path: Path, most: int | None, white: int
-) -> None:
+def test_twelve_bits_in_sixteen_are_inverted_in_their_range(tmp_path: Path, most: int | None, white: int) -> None:
     values = np.array([[0, 4095], [100, 2000]], dtype=np.uint16)
     tags = [] if most is None else [(281, "H", 1, most, True)]
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite", extratags=tags)
     np.testing.assert_array_equal(read_frame(tmp_path / "a.tif").values, white - values)
 
 
-def test_silent_b10_lossless_jpeg_in_dicom_is_decoded_as_gdcm_encodes_it(tmp_path: Path) -> None:
+def test_lossless_jpeg_in_dicom_is_decoded_as_gdcm_encodes_it(tmp_path: Path) -> None:
     gdcm = pytest.importorskip("gdcm", reason="python-gdcm is in the extra `dicom`")
     dicom_files = pytest.importorskip("dicom_files", reason="pydicom is in the extra `dicom`")
     values = np.random.default_rng(0).integers(0, 4096, (16, 18)).astype(np.uint16)
@@ -69,7 +65,7 @@ def test_silent_b10_lossless_jpeg_in_dicom_is_decoded_as_gdcm_encodes_it(tmp_pat
     np.testing.assert_array_equal(read_frame(tmp_path / "packed.dcm").values, values)
 
 
-def test_silent_b10_the_text_says_which_window_wins(tmp_path: Path) -> None:
+def test_the_text_says_which_window_wins(tmp_path: Path) -> None:
     from s4mi.data.sources.conversion import describe_conversion
     from s4mi.data.sources.types import EmbeddedImage, FoundDataset
 
@@ -78,7 +74,7 @@ def test_silent_b10_the_text_says_which_window_wins(tmp_path: Path) -> None:
     assert "own window" not in describe_conversion(found, Intensity.parse("window:0:9"))
 
 
-def test_silent_b14_a_whole_method_is_replaced_by_its_name() -> None:
+def test_a_whole_method_is_replaced_by_its_name() -> None:
     from s4mi.config import make_run_config
     from s4mi.config.yaml_file import apply_overrides
 

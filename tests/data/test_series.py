@@ -49,7 +49,7 @@ def greys(written: ImportResult, at: tuple[int, int] = (0, 0)) -> list[int]:
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
-def test_silent_a4_one_value_is_one_grey_in_all_slices_of_a_series(tmp_path: Path, photometric: str) -> None:
+def test_one_value_is_one_grey_in_all_slices_of_a_series(tmp_path: Path, photometric: str) -> None:
     source = series(tmp_path / "in", slices(), PhotometricInterpretation=photometric, **RESCALE)
     written = imported(source, tmp_path / "out", "percentiles:0:100")
     grey = round(255 * 1064 / 2200)
@@ -57,7 +57,7 @@ def test_silent_a4_one_value_is_one_grey_in_all_slices_of_a_series(tmp_path: Pat
     assert "its series" in written.spec.conversion
 
 
-def test_silent_a4_the_files_of_a_series_are_shown_as_its_multi_frame_file(tmp_path: Path) -> None:
+def test_the_files_of_a_series_are_shown_as_its_multi_frame_file(tmp_path: Path) -> None:
     series(tmp_path / "files", slices(), **RESCALE)
     (tmp_path / "whole").mkdir()
     write_dicom(tmp_path / "whole" / "a.dcm", slices(), SeriesInstanceUID="1.2.3", **RESCALE)
@@ -67,7 +67,7 @@ def test_silent_a4_the_files_of_a_series_are_shown_as_its_multi_frame_file(tmp_p
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(-2000, np.int16), (0, np.uint16), (63536, np.int16)])
-def test_silent_a4_padding_counts_in_no_percentile(tmp_path: Path, value: int, dtype: type) -> None:
+def test_padding_counts_in_no_percentile(tmp_path: Path, value: int, dtype: type) -> None:
     rng = np.random.default_rng(0)
     inside = rng.integers(900, 1100, (4, 32, 32)).astype(dtype)
     padded = inside.copy()
@@ -84,7 +84,7 @@ def test_silent_a4_padding_counts_in_no_percentile(tmp_path: Path, value: int, d
             np.testing.assert_array_equal(read_image(row.image)[:, :16], read_image(expected.image))
 
 
-def test_silent_a4_a_range_of_padding_counts_in_no_percentile(tmp_path: Path) -> None:
+def test_a_range_of_padding_counts_in_no_percentile(tmp_path: Path) -> None:
     stored = np.full((16, 16), 500, np.int16)
     stored[:4], stored[4:8], stored[8:12] = -2000, -1990, 300
     path = write_dicom(tmp_path / "a.dcm", stored, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1980)
@@ -97,7 +97,7 @@ def test_silent_a4_a_range_of_padding_counts_in_no_percentile(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("rule", "window"), list(product(("percentiles:1:99", "window:0:2000", "range"), (False, True)))
 )
-def test_silent_a4_only_percentiles_without_a_window_are_shared(tmp_path: Path, rule: str, window: bool) -> None:
+def test_only_percentiles_without_a_window_are_shared(tmp_path: Path, rule: str, window: bool) -> None:
     more = {"WindowCenter": 1000, "WindowWidth": 500} if window else {}
     source = series(tmp_path / "in", slices(), **more)
     files = sorted(source.iterdir())

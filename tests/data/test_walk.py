@@ -26,7 +26,7 @@ def write(folder: Path) -> None:
         Image.fromarray(np.zeros((4, 4), dtype=np.uint8)).save(folder / name)
 
 
-def test_silent_a16_import_merge_and_predict_pass_over_the_same_files(tmp_path: Path) -> None:
+def test_import_merge_and_predict_pass_over_the_same_files(tmp_path: Path) -> None:
     for name in ("images", "masks"):
         write(tmp_path / name)
     images = tmp_path / "images"
@@ -46,6 +46,6 @@ def test_a_hidden_file_that_is_named_is_read(tmp_path: Path) -> None:
     assert [file.path for file in find_images([tmp_path / "._a.png"])] == [tmp_path / "._a.png"]
 
 
-def test_silent_a16_a_folder_below_a_hidden_one_may_be_the_source(tmp_path: Path) -> None:
+def test_a_folder_below_a_hidden_one_may_be_the_source(tmp_path: Path) -> None:
     write(tmp_path / ".data")
     assert [file.name for file in find_images([tmp_path / ".data"])] == list(VISIBLE)

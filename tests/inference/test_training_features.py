@@ -102,7 +102,7 @@ def test_a_method_without_features_says_nothing(lesions: Path, quick: Quick, tmp
     assert not [record for record in caplog.records if "earlier version" in record.getMessage()]
 
 
-def test_silent_images_far_in_features_are_listed_and_an_older_run_says_that_it_cannot(
+def test_images_far_in_features_are_listed_and_an_older_run_says_that_it_cannot(
     lesions: Path, quick: Quick, tmp_path: Path, caplog: Any
 ) -> None:
     run = tmp_path / "run"

@@ -104,14 +104,14 @@ def test_the_distance_is_that_of_scipy() -> None:
     assert distances_of_left_out(values)[0] == pytest.approx(expected)
 
 
-def test_silent_images_like_those_of_training_are_not_listed(tmp_path: Path, run: Path, lesions: Path) -> None:
+def test_images_like_those_of_training_are_not_listed(tmp_path: Path, run: Path, lesions: Path) -> None:
     predict_run(run, [lesions], tmp_path)
     found = differing(tmp_path)
     assert all(what == {"features"} for what in found.values())
     assert len(found) <= 0.1 * 60  # the reach of features is that of 95 %
 
 
-def test_silent_images_unlike_those_of_training_are_listed_with_a_warning(
+def test_images_unlike_those_of_training_are_listed_with_a_warning(
     tmp_path: Path, run: Path, lesion: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "images"

@@ -58,7 +58,7 @@ def test_a_kinked_curve_is_not_extrapolated_but_interpolated() -> None:
     found = studied(kinked, noise=0.004)
     assert found.fit_p < 0.1
     assert found.needed(0.82).refusal == "misfit"
-    assert found.score_at(400) is None
+    assert found.gain_at(400) is None
     inside = found.needed(float(kinked(np.array(60.0))))
     assert inside.low <= 60 <= inside.high
 
@@ -92,7 +92,8 @@ def test_points_at_the_floor_are_left_out_of_the_curve() -> None:
     late = studied(lambda n: np.maximum(0.42, law(n)), labels=labels, floor=0.42, noise=0.003)
     assert late.fit_p > 0.05
     assert late.curve.at(1.0)[0] == 0.42
-    assert late.score_at(400).mean == pytest.approx(float(law(np.array(400.0))), abs=0.02)
+    expected = float(law(np.array(400.0)) - law(np.array(200.0)))
+    assert late.gain_at(400).mean == pytest.approx(expected, abs=0.01)
 
 
 def test_a_wide_interval_is_refused() -> None:

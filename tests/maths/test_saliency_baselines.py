@@ -97,7 +97,7 @@ def lesions(count: int, seed: int, *, spread: float) -> list[tuple[float, float,
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_silent_the_same_central_square_on_every_image_is_not_beyond_the_centre(seed: int) -> None:
+def test_the_same_central_square_on_every_image_is_not_beyond_the_centre(seed: int) -> None:
     """Lesions in the centre: a map that never looks points at 9 of 10 of them, and is told."""
     square = np.zeros((SIDE, SIDE), np.float32)
     square[26:38, 26:38] = 1

@@ -58,14 +58,6 @@ def test_the_order_of_the_values_has_no_effect(values: list[float], random: obje
     assert mean_interval(shuffled) == mean_interval(values)
 
 
-def test_clear_of_needs_two_intervals_that_do_not_overlap() -> None:
-    low, high = Interval(0.2, 0.1, 0.3, 2), Interval(0.5, 0.4, 0.6, 2)
-    assert low.clear_of(high)
-    assert high.clear_of(low)
-    assert not low.clear_of(Interval(0.4, 0.3, 0.5, 2))
-    assert not low.clear_of(Interval(0.9, None, None, 1))
-
-
 @pytest.mark.parametrize(
     ("values", "level", "message"),
     [

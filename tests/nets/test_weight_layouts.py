@@ -147,7 +147,7 @@ LAYOUTS: dict[str, tuple[str, Published, str]] = {
 
 @pytest.mark.long
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_silent_b1_a_published_layout_is_loaded_exactly_and_what_was_changed_is_said(
+def test_a_published_layout_is_loaded_exactly_and_what_was_changed_is_said(
     layout: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     name, publish, said = LAYOUTS[layout]
@@ -174,7 +174,7 @@ def test_every_container_and_any_one_prefix_are_taken_off(container: str, prefix
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", [RESNET, DENSENET])
-def test_silent_b1_radimagenet_numbers_the_parts_of_a_network(
+def test_radimagenet_numbers_the_parts_of_a_network(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its `backbone` is an `nn.Sequential` of the children of torchvision's network but the last."""
@@ -194,9 +194,7 @@ def test_silent_b1_radimagenet_numbers_the_parts_of_a_network(
 @pytest.mark.long
 @pytest.mark.parametrize("source", ["resnet18", "tu-resnet18"])
 @pytest.mark.parametrize("target", ["backbone", "resnet18", "tu-resnet18"])
-def test_silent_b1_the_encoder_of_a_unet_of_smp_starts_a_backbone_and_a_unet(
-    source: str, target: str, tmp_path: Path
-) -> None:
+def test_the_encoder_of_a_unet_of_smp_starts_a_backbone_and_a_unet(source: str, target: str, tmp_path: Path) -> None:
     peer = smp.Unet(source, encoder_weights=None, classes=3)
     torch.save({"model_state_dict": peer.state_dict(), "epoch": 7}, tmp_path / "w.pth")
     path = str(tmp_path / "w.pth")
@@ -211,7 +209,7 @@ def test_silent_b1_the_encoder_of_a_unet_of_smp_starts_a_backbone_and_a_unet(
 
 @pytest.mark.long
 @pytest.mark.parametrize("publish", [lambda s, _: s, swin_authors, lambda s, _: {"model": under("backbone.", s)}])
-def test_silent_b1_the_swin_unet_takes_the_layouts_of_swin(publish: Published, tmp_path: Path) -> None:
+def test_the_swin_unet_takes_the_layouts_of_swin(publish: Published, tmp_path: Path) -> None:
     state = network(SWIN).state_dict()
     torch.save(publish(state, state), tmp_path / "w.pth")
     loaded = SwinUNet(classes=2, image_size=64, weights=str(tmp_path / "w.pth")).encoder.state_dict()
@@ -235,7 +233,7 @@ def refusal(contents: object, tmp_path: Path, name: str = RESNET) -> str:
     return str(error.value)
 
 
-def test_silent_b1_a_missing_tensor_is_an_error_behind_every_prefix(tmp_path: Path) -> None:
+def test_a_missing_tensor_is_an_error_behind_every_prefix(tmp_path: Path) -> None:
     state = network(RESNET).state_dict()
     for prefix in ("", "backbone."):
         for left_out in ("layer4.1.bn2.running_var", "conv1.weight"):

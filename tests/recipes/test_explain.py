@@ -220,7 +220,7 @@ def test_a_map_is_flagged_when_weights_hardly_matter_and_there_is_enough_to_tell
 
 
 @pytest.mark.long
-def test_silent_maps_that_are_too_coarse_get_no_scores_and_the_sheet_says_so(
+def test_maps_that_are_too_coarse_get_no_scores_and_the_sheet_says_so(
     tmp_path: Path, runs: Path, lesions: Path
 ) -> None:
     result = explain([runs / "vit"], [lesions], tmp_path / "both", methods=["input_gradient", "grad_cam"], limit=4)
@@ -234,7 +234,7 @@ def test_silent_maps_that_are_too_coarse_get_no_scores_and_the_sheet_says_so(
     assert (tmp_path / "both" / "sheet.png").stat().st_size > 0
 
 
-def test_silent_maps_that_are_alike_on_all_images_get_no_scores(
+def test_maps_that_are_alike_on_all_images_get_no_scores(
     tmp_path: Path, runs: Path, lesions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explainer = Explainer(runs / "vit", name="vit", methods=["input_gradient"], sanity=False, seed=0)
@@ -255,7 +255,7 @@ def test_silent_maps_that_are_alike_on_all_images_get_no_scores(
     assert {one["energy"] for one in rows(tmp_path / "many" / "scores.csv")} == {""}
 
 
-def test_silent_scores_are_beside_those_of_a_centre_blob_and_of_other_images(
+def test_scores_are_beside_those_of_a_centre_blob_and_of_other_images(
     tmp_path: Path, runs: Path, lesions: Path
 ) -> None:
     result = explain([runs / "vit"], [lesions], tmp_path, methods=["input_gradient"], limit=6, sanity=False)
@@ -292,7 +292,7 @@ def test_attention_roll_out_is_drawn_where_all_runs_have_attention(tmp_path: Pat
         explain([runs / "cnn"], [lesions], tmp_path / "cnn", methods=["attention_rollout"], limit=2)
 
 
-def test_silent_grad_cam_of_two_by_two_places_is_that_of_a_finer_stage(
+def test_grad_cam_of_two_by_two_places_is_that_of_a_finer_stage(
     tmp_path: Path, runs: Path, lesions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At 64 pixels the last feature map of a tiny ResNet has 2 × 2 positions, the stage with 8 × 8 is taken."""
@@ -303,7 +303,7 @@ def test_silent_grad_cam_of_two_by_two_places_is_that_of_a_finer_stage(
     assert "Grad-CAM of cnn: of an earlier stage, as the last feature map has fewer than 7 × 7 positions." in notes
 
 
-def test_silent_the_sheet_of_a_report_draws_no_map_that_is_too_coarse_or_alike(
+def test_the_sheet_of_a_report_draws_no_map_that_is_too_coarse_or_alike(
     runs: Path, lesions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     captions: list[str] = []

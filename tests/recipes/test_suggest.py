@@ -347,7 +347,7 @@ def elsewhere(tmp_path: Path, sparse: Path) -> Path:
     return folder
 
 
-def test_silent_a17_images_that_a_run_knows_from_another_data_set_are_left_out(
+def test_images_that_a_run_knows_from_another_data_set_are_left_out(
     tmp_path: Path, study: Path, sparse: Path, elsewhere: Path
 ) -> None:
     run = study / "runs" / "ft-100pct-seed0"
@@ -362,7 +362,7 @@ def test_silent_a17_images_that_a_run_knows_from_another_data_set_are_left_out(
     )
 
 
-def test_silent_a17_the_same_ids_of_other_images_are_no_reason_to_leave_them_out(
+def test_the_same_ids_of_other_images_are_no_reason_to_leave_them_out(
     tmp_path: Path, study: Path, elsewhere: Path
 ) -> None:
     data = load_manifest(elsewhere)
@@ -374,9 +374,7 @@ def test_silent_a17_the_same_ids_of_other_images_are_no_reason_to_leave_them_out
     assert f"{len(data.rows)} images with an id of that data set but other content" in made.note
 
 
-def test_silent_a17_a_run_of_an_older_version_says_that_it_cannot_tell(
-    tmp_path: Path, study: Path, elsewhere: Path
-) -> None:
+def test_a_run_of_an_older_version_says_that_it_cannot_tell(tmp_path: Path, study: Path, elsewhere: Path) -> None:
     run = tmp_path / "older"
     shutil.copytree(study / "runs" / "ft-100pct-seed0", run)
     (run / "data.json").unlink()

@@ -41,14 +41,14 @@ def partly(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_silent_b4_a_manifest_keeps_which_labels_are_unknown(partly: Path, cells: Path) -> None:
+def test_a_manifest_keeps_which_labels_are_unknown(partly: Path, cells: Path) -> None:
     whole, part = load_manifest(cells), load_manifest(partly)
     assert all(row.labels is not None for row in part.rows)
     assert [bool(row.unknown) for row in part.rows] == [number % HIDDEN == 0 for number in range(len(part.rows))]
     assert _manifest_contents(whole) != _manifest_contents(part)
 
 
-def test_silent_b4_data_check_counts_unknown_labels_by_class(partly: Path) -> None:
+def test_data_check_counts_unknown_labels_by_class(partly: Path) -> None:
     (report,) = check_path(partly, duplicates=False)
     assert report.summary is not None
     assert report.summary.labelled == report.summary.images
@@ -57,7 +57,7 @@ def test_silent_b4_data_check_counts_unknown_labels_by_class(partly: Path) -> No
 
 @pytest.mark.long
 @pytest.mark.parametrize("method", ["finetune", "frozen"])
-def test_silent_b4_no_image_is_lost_and_scores_are_of_the_known_labels(
+def test_no_image_is_lost_and_scores_are_of_the_known_labels(
     method: str, partly: Path, quick: Quick, tmp_path: Path
 ) -> None:
     config = quick(partly, {"name": method, "backbone": "tiny_resnet", "weights": "none"}, task="multilabel", epochs=1)
@@ -81,9 +81,7 @@ def test_silent_b4_no_image_is_lost_and_scores_are_of_the_known_labels(
     assert read_record(tmp_path / "run").test == scores
 
 
-def test_silent_b4_a_label_that_becomes_unknown_changes_the_state_of_the_data(
-    partly: Path, cells: Path, quick: Quick
-) -> None:
+def test_a_label_that_becomes_unknown_changes_the_state_of_the_data(partly: Path, cells: Path, quick: Quick) -> None:
     states = []
     for folder in (cells, partly):
         config = quick(folder, {"name": "finetune", "backbone": "tiny_resnet", "weights": "none"}, task="multilabel")

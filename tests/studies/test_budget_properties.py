@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from s4mi.config import PlannedRun, make_study, plan_study
 from s4mi.studies.budget import DEFAULT_OVERHEAD
 from s4mi.studies.demo import demo_study
-from s4mi.studies.order import by_importance, importance
+from s4mi.studies.order import importance
 from simulated_machine import OVERHEAD, Load, Machine
 
 TINY = {"weights": "none"}
@@ -132,7 +132,8 @@ def test_whatever_the_machine_does(
 
 
 def test_seeds_are_left_out_first_then_fractions_and_pre_training_comes_before_what_starts_from_it() -> None:
-    ranks, ordered = importance(plan()), by_importance(plan())
+    ranks = importance(plan())
+    ordered = sorted(plan(), key=lambda run: ranks[run.name])
     keys = [(ranks[run.name].seed, ranks[run.name].fraction, ranks[run.name].row) for run in ordered]
     assert keys == sorted(keys)
     first = [run.name for run in ordered if ranks[run.name].represents_its_technique]

@@ -114,7 +114,7 @@ REFUSED: list[tuple[dict[str, Any], Change]] = [
 
 @pytest.mark.long
 @pytest.mark.parametrize(("method", "change"), REFUSED, ids=lambda v: v["name"] if isinstance(v, dict) else v.__name__)
-def test_silent_a7_a_run_is_not_resumed_on_other_data_and_the_rows_are_named(
+def test_a_run_is_not_resumed_on_other_data_and_the_rows_are_named(
     method: dict[str, Any], change: Change, official: Path, quick: Quick, tmp_path: Path
 ) -> None:
     config, run = quick(official, method, epochs=2), tmp_path / "run"
@@ -181,7 +181,7 @@ def test_a_damaged_state_is_named(official: Path, quick: Quick, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "empty", "other"])
-def test_silent_a7_resume_on_a_folder_that_holds_no_run_is_an_error(
+def test_resume_on_a_folder_that_holds_no_run_is_an_error(
     folder: str, s4mi: Command, lesions: Path, quick: Quick, tmp_path: Path
 ) -> None:
     from s4mi import train as train_from_python
@@ -202,7 +202,7 @@ def test_silent_a7_resume_on_a_folder_that_holds_no_run_is_an_error(
     assert not (run / "config.yaml").exists()
 
 
-def test_silent_a7_runs_on_other_labels_have_other_hashes_and_their_comparison_says_so(
+def test_runs_on_other_labels_have_other_hashes_and_their_comparison_says_so(
     official: Path, quick: Quick, tmp_path: Path
 ) -> None:
     one = train(quick(official, TRANSFER, epochs=1), tmp_path / "one")

@@ -80,26 +80,10 @@ def read_row_by_row(
     spec, findings = read_spec(folder, file=spec_file)
     if spec is None:
         return None, findings
-    path = folder / file
-    if not path.is_file():
-        findings.append(
-            error_finding("no-manifest", MANIFEST_NAME, None, "does not exist; create it with: s4mi data import")
-        )
-        return None, findings
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        findings.append(
-            error_finding("encoding", MANIFEST_NAME, None, f"not UTF-8 (byte {error.start}); save it as UTF-8")
-        )
-        return None, findings
-    try:
-        header, records, stray = _records(text)
-    except csv.Error as error:
-        findings.append(
-            error_finding("bad-csv", MANIFEST_NAME, None, f"not valid CSV ({error}); look for an unclosed quote")
-        )
-        return None, findings
+    table = _table(folder / file)
+    if isinstance(table, Finding):
+        return None, [*findings, table]
+    header, records, stray = table
     findings.extend(_column_findings(header))
     findings.extend(stray)
     if "image" not in header:
@@ -156,6 +140,18 @@ def write_dataset(folder: Path, spec: DatasetSpec, rows: Sequence[Row]) -> None:
         writer.writerow([row.id, paths.cell(row.image), mask, label, row.group or "", row.split or ""])
     write_text_atomically(folder / MANIFEST_NAME, table.getvalue(), private=True)
     write_spec(folder, spec, private=True)
+
+
+def _table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str | None]]], list[Finding]] | Finding:
+    """Return what `_records` does of a manifest, or why it is no table at all."""
+    if not path.is_file():
+        return error_finding("no-manifest", MANIFEST_NAME, None, "does not exist; create it with: s4mi data import")
+    try:
+        return _records(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return error_finding("encoding", MANIFEST_NAME, None, f"not UTF-8 (byte {error.start}); save it as UTF-8")
+    except csv.Error as error:
+        return error_finding("bad-csv", MANIFEST_NAME, None, f"not valid CSV ({error}); look for an unclosed quote")
 
 
 def _records(text: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]], list[Finding]]:

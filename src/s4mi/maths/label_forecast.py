@@ -118,16 +118,11 @@ class LabelForecast:
             return Needed(outside, None, None, extrapolated=True, refusal=self._unfit)
         return self._beyond(max(outside, self.most), targets)
 
-    def score_at(self, labels: float) -> Interval | None:
-        """Score expected at a number of labels, at most 4 × the largest; None where the curve does not hold."""
-        if self.curve is None or self.curves is None or self._unfit or labels > FURTHEST * self.most:
-            return None
-        drawn = self.curves.at(labels)
-        low, high = np.quantile(drawn, [self.tail, 1 - self.tail])
-        return Interval(float(self.curve.at(labels)[0]), float(low), float(high), self.seeds, self._few)
-
     def gain_at(self, labels: float) -> Interval | None:
-        """Score expected at a number of labels less that at the largest tested, as in `score_at`."""
+        """Score expected at a number of labels minus that at the largest tested number.
+
+        None where the curve does not hold, and beyond `FURTHEST` times the largest tested number.
+        """
         if self.curve is None or self.curves is None or self._unfit or labels > FURTHEST * self.most:
             return None
         drawn = self.curves.at(labels) - self.curves.at(self.most)

@@ -49,12 +49,6 @@ class Interval:
             return True
         return abs((self.high - self.mean) - (self.mean - self.low)) <= 1e-9 + 1e-6 * (self.high - self.low)
 
-    def clear_of(self, other: "Interval") -> bool:
-        """Whether both intervals exist and do not overlap; touching ends count as overlap."""
-        if self.low is None or self.high is None or other.low is None or other.high is None:
-            return False
-        return self.low > other.high or self.high < other.low
-
 
 def mean_interval(
     values: Sequence[float], *, level: float = 0.95, limits: tuple[float, float] = (-math.inf, math.inf)

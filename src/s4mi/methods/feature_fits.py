@@ -121,45 +121,70 @@ def _logistic(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -
     return Fit(chosen={"strength": strength}, scores=scores)
 
 
-def _ridge(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
-    x, y = samples.x.numpy().astype(np.float64), 2 * samples.targets - 1
-    weight = samples.weight if samples.weight.ndim == 2 else np.repeat(samples.weight[:, None], y.shape[1], axis=1)
-    weight, known = weight.astype(np.float64), ~np.isnan(y)
-    # Classes of which images have other weights, or that are unknown in some, are solved one by one.
-    alike = known.all() and (weight == weight[:, :1]).all()
-    together = [np.arange(y.shape[1])] if alike else [np.array([k]) for k in range(y.shape[1])]
+@dataclass(frozen=True)
+class _RidgeRegressions:
+    """One regression per class; those that have the same rows and weights are solved together.
 
-    def paths(rows: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], RidgePath]]:
-        """What is solved together, without classes that are unknown in all of these rows."""
-        found = [(columns, rows[known[rows, columns[0]]]) for columns in together]
-        return [
-            (columns, RidgePath(x[used], y[used][:, columns], weight[used, columns[0]]))
-            for columns, used in found
-            if weight[used, columns[0]].any()
-        ]
+    Attributes:
+        x: (N, D). y: (N, K) -1 or 1, NaN where unknown. weight: (N, K).
+        together: the classes (columns of y) that are solved together.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    together: tuple[NDArray[np.int64], ...]
+
+    @classmethod
+    def of(cls, samples: Samples) -> "_RidgeRegressions":
+        x, y = samples.x.numpy().astype(np.float64), 2 * samples.targets - 1
+        weight = samples.weight if samples.weight.ndim == 2 else np.repeat(samples.weight[:, None], y.shape[1], axis=1)
+        weight = weight.astype(np.float64)
+        alike = not np.isnan(y).any() and (weight == weight[:, :1]).all()
+        each = (np.arange(y.shape[1]),) if alike else tuple(np.array([k]) for k in range(y.shape[1]))
+        return cls(x, y, weight, each)
+
+    def paths(self, rows: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], RidgePath]]:
+        """Return the solutions on some rows by their classes, without classes that are unknown in all of these."""
+        paths = []
+        for columns in self.together:
+            used = rows[~np.isnan(self.y[rows, columns[0]])]
+            weight = self.weight[used, columns[0]]
+            if weight.any():
+                paths.append((columns, RidgePath(self.x[used], self.y[used][:, columns], weight)))
+        return paths
 
     def solution(
-        solved: list[tuple[NDArray[np.int64], RidgePath]], strength: float
+        self, paths: Sequence[tuple[NDArray[np.int64], RidgePath]], strength: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(K, D) weights and (K,) biases."""
-        coefficients, biases = np.zeros((y.shape[1], x.shape[1])), np.zeros(y.shape[1])
-        for columns, path in solved:
+        """Return (K, D) coefficients and (K,) biases, 0 for classes without a path."""
+        classes = self.y.shape[1]
+        coefficients, biases = np.zeros((classes, self.x.shape[1])), np.zeros(classes)
+        for columns, path in paths:
             coefficients[columns], biases[columns] = path.solution(strength)
         return coefficients, biases
 
-    every = np.arange(len(x))
-    without = [(rows, paths(np.setdiff1d(every, rows))) for rows in held_out]
+    def squared_error(
+        self, rows: NDArray[np.int64], coefficients: NDArray[np.float64], biases: NDArray[np.float64]
+    ) -> float:
+        """Return the weighted sum of squared errors of some rows."""
+        errors = self.weight[rows] * (self.x[rows] @ coefficients.T + biases - self.y[rows]) ** 2
+        return float(np.nansum(errors))
+
+
+def _ridge(head: Head, samples: Samples, held_out: list[NDArray[np.int64]]) -> Fit:
+    ridge = _RidgeRegressions.of(samples)
+    every = np.arange(len(ridge.x))
+    without = [(rows, ridge.paths(np.setdiff1d(every, rows))) for rows in held_out]
 
     def squared_error(strength: float) -> float:
         total = 0.0
-        for rows, solved in without:
-            coefficients, biases = solution(solved, strength)
-            errors = weight[rows] * (x[rows] @ coefficients.T + biases - y[rows]) ** 2
-            total += float(np.nansum(errors))
-        return total / float(sum(weight[rows].mean(axis=1).sum() for rows in held_out))
+        for rows, paths in without:
+            total += ridge.squared_error(rows, *ridge.solution(paths, strength))
+        return total / float(sum(ridge.weight[rows].mean(axis=1).sum() for rows in held_out))
 
     strength, error = _best(RIDGE_STRENGTHS, squared_error) if held_out else (DEFAULT_STRENGTH, None)
-    coefficients, biases = solution(paths(every), strength)
+    coefficients, biases = ridge.solution(ridge.paths(every), strength)
     head.give(weight=torch.from_numpy(RIDGE_GAIN * coefficients), bias=torch.from_numpy(RIDGE_GAIN * biases))
     return Fit(chosen={"strength": strength}, scores={} if error is None else {"squared_error": error})
 

@@ -32,6 +32,7 @@ from s4mi.data.annotations.label_studio import write_label_studio
 from s4mi.data.annotations.types import PreAnnotation
 from s4mi.data.images import image_size
 from s4mi.data.manifest import Manifest
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import Row
 from s4mi.data.spec import NO_CLASS
 from s4mi.data.versions import load_version
@@ -170,7 +171,7 @@ def _table(
         select_evenly = "" if selection.spread is None else f"{selection.spread:.4f}"
         writer.writerow(
             [
-                rank, row.id, _relative(row.image, root), row.group or "", f"{selection.worth:.4f}",
+                rank, row.id, relative_name(row.image, root), row.group or "", f"{selection.worth:.4f}",
                 "" if output is None else f"{output.entropy:.4f}",
                 "" if output is None or output.disagreement is None else f"{output.disagreement:.4f}",
                 select_evenly if selection.cluster is None else "", "" if nearest is None else nearest.id,
@@ -220,7 +221,7 @@ class _PreAnnotations:
             labels = self._outputs[selection.position].labels if self._outputs and mask is None else None
             classes = about.classes if about is not None else self._spec.classes
             yield PreAnnotation(
-                row.id, _relative(row.image, self.root), image_size(row.image), classes, selection.worth,
+                row.id, relative_name(row.image, self.root), image_size(row.image), classes, selection.worth,
                 labels=labels, mask=mask if isinstance(mask, np.ndarray) else None,
             )  # fmt: skip
 
@@ -251,7 +252,3 @@ def _source(committee: Committee | None, encoder: Path | None, source: Path) -> 
     if members > len(committee.runs):
         models = f"{models} ({members} networks)"
     return f"{models}{'; ' if features else ''}{features}"
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

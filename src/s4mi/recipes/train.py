@@ -18,6 +18,7 @@ A pre-training run writes other files; see `pretrain.py`.
 
 import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from s4mi.config import RunConfig
@@ -39,12 +40,13 @@ from s4mi.records import (
     write_record,
 )
 from s4mi.records.calibration import write_calibration
+from s4mi.records.reliability import Reliability
 from s4mi.records.training_features import write_training_features
 from s4mi.records.training_images import write_training_images
 from s4mi.training.calibrate import calibrate, reliability_with
 from s4mi.training.data_state import check_data_state, data_state, read_data_state
 from s4mi.training.data_summary import summarise_data
-from s4mi.training.evaluate import evaluate, validate
+from s4mi.training.evaluate import Evaluation, evaluate, validate
 from s4mi.training.external import score_finished_run, score_pending_tests
 from s4mi.training.external_state import check_external_tests
 from s4mi.training.fitted_run import FittedRun, fit_run
@@ -57,7 +59,7 @@ from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.rank_errors import raise_on_all_ranks
 from s4mi.training.run_dir import RunDir, check_folder, only_process, tidy
 from s4mi.training.run_method import load_method, make_fabric
-from s4mi.training.selection import selection_plan
+from s4mi.training.selection import SelectionPlan, selection_plan
 from s4mi.training.session import Session
 from s4mi.training.training_features import describe_training_features
 from s4mi.training.training_images import describe_training_images
@@ -170,30 +172,50 @@ def _fit(fitted: FittedRun, pretraining: Pretraining | None, watch: ProgressCall
     return record
 
 
-def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None) -> RunRecord:
-    fabric, config, prepared = session.fabric, session.config, session.prepared
+@dataclass(frozen=True)
+class _FinalScores:
+    """Scores of a run that has ended: its best weights on each part, `last` those of the last epoch on test."""
+
+    plan: SelectionPlan
+    val: Evaluation | None
+    test: Evaluation | None
+    last: Evaluation | None
+    reliability: Reliability | None
+
+
+def _score(session: Session | FittedRun, method: Classifier | Segmenter) -> _FinalScores:
+    """Score and calibrate the best weights, and write the predictions and what describes the training images."""
+    fabric, config, prepared, run = session.fabric, session.config, session.prepared, session.run_dir.path
     plan = selection_plan(config, prepared)
     val = session.chosen_with if isinstance(session, FittedRun) else None
     if val is None and plan.reads_validation:
         val = evaluate(fabric, method, config, prepared, "val")
     test = evaluate(fabric, method, config, prepared, "test")
-    if test is not None and test.images and fabric.is_global_zero:
-        write_image_scores(test.images, session.run_dir.path / TEST_IMAGES_NAME)
-    if test is not None and test.predictions is not None and fabric.is_global_zero:
-        write_predictions(test.predictions, session.run_dir.path / TEST_PREDICTIONS_NAME)
     calibration = None
     if fabric.is_global_zero:
-        write_training_images(describe_training_images(prepared), session.run_dir.path)
-        write_training_features(describe_training_features(fabric, method, prepared), session.run_dir.path)
+        if test is not None and test.images:
+            write_image_scores(test.images, run / TEST_IMAGES_NAME)
+        if test is not None and test.predictions is not None:
+            write_predictions(test.predictions, run / TEST_PREDICTIONS_NAME)
+        write_training_images(describe_training_images(prepared), run)
+        write_training_features(describe_training_features(fabric, method, prepared), run)
         calibration = calibrate(fabric, method, config, prepared, chosen_with=val, test=test)
         if calibration is not None:
-            write_calibration(calibration, session.run_dir.path)
+            write_calibration(calibration, run)
     last = None
     if test is not None and session.best_epoch != session.epoch:
         method_at_end = load_method(fabric, config, prepared.task, session.run_dir.last)
         last = evaluate(fabric, method_at_end, config, prepared, "test", distances=False)
+    reliability = reliability_with(None, test, prepared) if calibration is None else calibration.test
+    return _FinalScores(plan, val, test, last, reliability)
+
+
+def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretraining: Pretraining | None) -> RunRecord:
+    """Score a run that has ended, and return its record, which is not yet written."""
+    config, prepared = session.config, session.prepared
+    scored = _score(session, method)
+    val, test, last, used = scored.val, scored.test, scored.last, scored.plan.used
     state = read_data_state(session.run_dir.path)
-    val_members, test_members = ({} if part is None else part.members for part in (val, test))
     return RunRecord(
         method=config.method.name,
         technique=config.method.technique(None if pretraining is None else pretraining.method),
@@ -217,18 +239,15 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         best_epoch=session.best_epoch,
         epochs=session.epoch,
         steps=session.steps,
-        ended_improving=session.steps is not None and plan.used == "validation" and session.best_epoch == session.epoch,
-        labels=plan.label_counts(config, prepared),
-        selection=plan.result(prepared, folds=None if val is None else val.scores.images),
+        ended_improving=session.steps is not None and used == "validation" and session.best_epoch == session.epoch,
+        labels=scored.plan.label_counts(config, prepared),
+        selection=scored.plan.result(prepared, folds=None if val is None else val.scores.images),
         val=None if val is None else val.scores,
         test=None if test is None else test.scores,
         last_test=None if last is None else last.scores,
-        calibration=reliability_with(None, test, prepared) if calibration is None else calibration.test,
+        calibration=scored.reliability,
         member=method.members.choice.name if isinstance(method, Segmenter) and method.members is not None else "",
-        members={
-            name: MemberScores(val=val_members.get(name), test=test_members.get(name))
-            for name in dict.fromkeys([*val_members, *test_members])
-        },
+        members=_member_scores(val, test),
         restarts=session.restarts,
         fit=session.fit if isinstance(session, FittedRun) else None,
         cost=session.cost,
@@ -237,3 +256,11 @@ def _record(session: Session | FittedRun, method: Classifier | Segmenter, pretra
         started=session.started,
         finished=now(),
     )
+
+
+def _member_scores(val: Evaluation | None, test: Evaluation | None) -> dict[str, MemberScores]:
+    """Scores of each member of an ensemble; empty without one."""
+    of_val, of_test = ({} if part is None else part.members for part in (val, test))
+    return {
+        name: MemberScores(val=of_val.get(name), test=of_test.get(name)) for name in dict.fromkeys([*of_val, *of_test])
+    }

@@ -63,12 +63,6 @@ def importance(plan: Sequence[PlannedRun]) -> dict[str, Importance]:
     return found
 
 
-def by_importance(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Return the runs of a plan, the most important first, each after the run that it needs."""
-    ranks = importance(plan)
-    return sorted(plan, key=lambda run: ranks[run.name])
-
-
 def _technique(run: PlannedRun) -> str:
     """The name of the arm without that of its network."""
     return run.arm.removesuffix(f"-{folder_name(run.config.method.backbone_name)}")

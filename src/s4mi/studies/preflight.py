@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class _LabelOrder:
     def _classes_within(self, amount: LabelAmount) -> set[str]:
         return self._classes(first_labels(self.manifest, self.groups, amount))
 
-    @property
+    @cached_property
     def _all_classes(self) -> set[str]:
         return self._classes([row for group in self.groups for row in group])
 

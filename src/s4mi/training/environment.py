@@ -1,4 +1,4 @@
-"""The environment of a run: package versions, git revision, device, memory, time."""
+"""The environment of a run: its device and its peak memory."""
 
 import re
 import resource

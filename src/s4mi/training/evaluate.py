@@ -184,7 +184,7 @@ def _classification(
         for of_tiles, logits in _logits(fabric, method, prepared, own_share(rows))
     ]
     row_of_tile, of_tiles = zip(*(pair for pairs in values_of_all(local) for pair in pairs), strict=True)
-    predicted = _mean_over_tiles(torch.cat(of_tiles), torch.cat(row_of_tile), rows)
+    predicted = mean_over_tiles(torch.cat(of_tiles), torch.cat(row_of_tile), rows)
     if not bool(predicted.isfinite().all()):
         raise S4miError("predictions are not finite: the weights are damaged; train the run again in another folder")
     labels = prepared.truth(rows)
@@ -221,10 +221,10 @@ def _logits(
         yield torch.from_numpy(prepared.cache.row[block]), logits.float()
 
 
-def _mean_over_tiles(predicted: Tensor, row_of_tile: Tensor, rows: list[int]) -> Tensor:
-    """(N, K) predictions of tiles → (R, K) predictions of images, each the mean over its tiles."""
+def mean_over_tiles(of_tiles: Tensor, row_of_tile: Tensor, rows: list[int]) -> Tensor:
+    """(N, K) predictions or features of tiles → (R, K) of images, each the mean over its tiles; `rows` ascend."""
     position = torch.searchsorted(torch.tensor(rows), row_of_tile)
-    total = torch.zeros(len(rows), predicted.shape[1]).index_add_(0, position, predicted)
+    total = torch.zeros(len(rows), of_tiles.shape[1]).index_add_(0, position, of_tiles)
     return total / torch.bincount(position, minlength=len(rows))[:, None]
 
 

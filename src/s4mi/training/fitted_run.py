@@ -18,21 +18,21 @@ from s4mi.engine.fabric import Fabric
 from s4mi.errors import S4miError
 from s4mi.records import Cost, EncodedFeatures, EpochRecord, FitRecord, write_text_atomically
 from s4mi.training.energy import energy_meter
-from s4mi.training.environment import device_name, forget_peak_memory, peak_memory
+from s4mi.training.environment import forget_peak_memory
 from s4mi.training.evaluate import Evaluation, classification_metrics, evaluate, validate
 from s4mi.training.feature_stores import feature_store
 from s4mi.training.features import StoredFeatures
 from s4mi.training.head_fit import fit_to_rows
 from s4mi.training.installed import now
 from s4mi.training.loggers import Loggers, make_loggers
-from s4mi.training.machine_load import machine_load
+from s4mi.training.measured_cost import measured_cost
 from s4mi.training.out_of_fold import fresh_copy, out_of_fold
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import Progress, ProgressCallback
 from s4mi.training.run_dir import RunDir
 from s4mi.training.run_files import write_run_files
 from s4mi.training.run_method import build_method
-from s4mi.training.selection import selection_plan
+from s4mi.training.selection import SelectionPlan, selection_plan
 
 log = logging.getLogger("s4mi")
 
@@ -93,48 +93,55 @@ def fit_run(
     begun = time.perf_counter()
     watch(Progress("train", 0, 1, 1, 1))
     result = fit_to_rows(method, store, prepared, rows, generator=np.random.default_rng(config.seed))
-    chosen_with = None
-    if plan.used == "cross_validation":
-        chosen_with = out_of_fold(fabric, fresh, config, prepared, store)
+    by_folds = plan.used == "cross_validation"
+    out_of_folds = out_of_fold(fabric, fresh, config, prepared, store) if by_folds else None
     seconds = time.perf_counter() - begun
     for note in result.notes:
         log.warning(note)
-    metric = config.metric(prepared.task.kind)
-    val = {}
-    if plan.reads_validation and isinstance(method, FittedClassifier):  # no epochs to choose from: scored once, fully
-        chosen_with = evaluate(fabric, method, config, prepared, "val")
-        val = {} if chosen_with is None else classification_metrics(chosen_with.scores)
-    elif plan.reads_validation:
-        val = validate(fabric, method, prepared, metric=metric)
-    elif chosen_with is not None and (score := getattr(chosen_with.scores, metric)) is not None:
-        val = {metric: score}
-    run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
-    save_best(run_dir.checkpoints, method.state_dict(), epoch=1)
-    images = len(entries) / max(seconds, 1e-9)
+    chosen_with, val = _validation_scores(fabric, method, config, prepared, plan=plan, out_of_folds=out_of_folds)
     losses = result.losses or {}
     epoch = EpochRecord(
         epoch=1, losses={**losses, "total": sum(losses.values())}, val=val, lr=0.0, seconds=seconds,
-        images_per_second=images,
+        images_per_second=len(entries) / max(seconds, 1e-9),
     )  # fmt: skip
+    run_dir.checkpoints.mkdir(parents=True, exist_ok=True)
+    save_best(run_dir.checkpoints, method.state_dict(), epoch=1)
     write_text_atomically(run_dir.metrics, epoch.model_dump_json() + "\n")
     loggers.epoch(epoch)
     watch(Progress("train", 1, 1, 1, 1, latest=epoch))
-    joules = meter.read()
-    cost = Cost(
-        seconds=seconds + sum(each.seconds for each in features),
-        images_per_second=images,
-        peak_memory_mib=peak_memory(fabric.device),
+    cost = measured_cost(
+        fabric,
+        meter,
+        seconds=seconds,
+        images=len(entries),
         parameters=sum(buffer.numel() for buffer in method.buffers()) + sum(p.numel() for p in method.parameters()),
-        device=device_name(fabric.device, processes=1),
-        energy_wh=None if joules is None else joules / 3600,
-        energy_of=meter.of,
-        load=machine_load(seconds),
+        preparation=sum(each.seconds for each in features),
     )
     fit = FitRecord(
         features=features, seconds=seconds, notes=list(result.notes), chosen=result.chosen or {},
         scores=result.scores or {},
     )  # fmt: skip
     return FittedRun(fabric, config, prepared, run_dir, method, loggers, cost, fit, started, chosen_with)
+
+
+def _validation_scores(
+    fabric: Fabric,
+    method: FittedClassifier | FittedSegmenter,
+    config: RunConfig,
+    prepared: Prepared,
+    *,
+    plan: SelectionPlan,
+    out_of_folds: Evaluation | None,
+) -> tuple[Evaluation | None, dict[str, float]]:
+    """Return the evaluation of what the run is chosen with, where there is a full one, and its scores by name."""
+    metric = config.metric(prepared.task.kind)
+    if plan.reads_validation and isinstance(method, FittedClassifier):  # no epochs to choose from: scored once, fully
+        evaluation = evaluate(fabric, method, config, prepared, "val")
+        return evaluation, {} if evaluation is None else classification_metrics(evaluation.scores)
+    if plan.reads_validation:
+        return out_of_folds, validate(fabric, method, prepared, metric=metric)
+    score = None if out_of_folds is None else getattr(out_of_folds.scores, metric)
+    return out_of_folds, {} if score is None else {metric: score}
 
 
 def _encode(

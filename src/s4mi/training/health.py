@@ -20,6 +20,7 @@ from s4mi.maths.classification_metrics import score_multiclass, score_multilabel
 from s4mi.maths.feature_health import nearest_neighbours, spread
 from s4mi.nets.backbone import Backbone
 from s4mi.records import FeatureHealth, read_epochs, write_text_atomically
+from s4mi.training.evaluate import mean_over_tiles
 from s4mi.training.prepare import Prepared
 from s4mi.training.session import Session
 
@@ -70,16 +71,15 @@ class FeatureMonitor:
         """Return the present health of the features of a fixed sample of training images."""
         session, prepared = self._session, self._session.prepared
         labelled, val = (list(prepared.split.labelled), prepared.annotated("val")) if self._settings.knn else ([], [])
+        rows = sorted({*self._rows, *labelled, *val})  # an image is encoded once for all that is computed here
+        position = {row: number for number, row in enumerate(rows)}
         spreads, knn = {}, {}
         for name, encoder in backbones(self._method).items():
-            rows = sorted({*self._rows, *labelled, *val})  # an image is encoded once for all that is computed here
-            features, place = (
-                features_of(session.fabric, encoder, prepared, rows),
-                {row: n for n, row in enumerate(rows)},
-            )
-            spreads[name] = spread(features[[place[row] for row in self._rows]])
+            features = features_of(session.fabric, encoder, prepared, rows)
+            spreads[name] = spread(features[[position[row] for row in self._rows]])
             if self._settings.knn:
-                knn[name] = self._knn(*(features[[place[row] for row in part]] for part in (labelled, val)))
+                of_labelled, of_val = (features[[position[row] for row in part]] for part in (labelled, val))
+                knn[name] = self._knn(of_labelled, of_val)
         for name, network in self._method.embedders().items():
             spreads[name] = spread(features_of(session.fabric, network, prepared, self._rows))
         self._method.train()
@@ -139,10 +139,8 @@ def features_of(fabric: Fabric, network: torch.nn.Module, prepared: Prepared, ro
         with fabric.autocast():
             of_tiles.append(network(batch.images).float().cpu())
         row_of_tile.append(batch.rows)
-    features, position = torch.cat(of_tiles), torch.searchsorted(torch.tensor(sorted(rows)), torch.cat(row_of_tile))
-    mean = torch.zeros(len(rows), features.shape[1]).index_add_(0, position, features)
-    mean /= torch.bincount(position, minlength=len(rows))[:, None]
-    return mean[torch.tensor(rows).argsort().argsort()]
+    mean = mean_over_tiles(torch.cat(of_tiles), torch.cat(row_of_tile), sorted(rows))
+    return mean[torch.tensor(rows).argsort().argsort()]  # in the order of `rows` again
 
 
 def _state(health: FeatureHealth) -> str:

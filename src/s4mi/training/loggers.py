@@ -23,6 +23,12 @@ from s4mi.records import EpochRecord, PretrainingRecord, RunRecord, read_epochs,
 from s4mi.records.flatten import of_epoch, of_run
 from s4mi.training.mlflow_logger import MlflowLog
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+CSV_NAME = "metrics.csv"
+TENSORBOARD_FOLDER = "tensorboard"
+
 log = logging.getLogger("s4mi")
 
 
@@ -103,9 +109,6 @@ def check_loggers(config: RunConfig) -> None:
             raise S4miError(f"loggers: {name} is not installed; install it with: pip install 's4mi[{name}]'")
 
 
-CSV_NAME = "metrics.csv"
-
-
 @final
 class CsvLog:
     """Appends a line per epoch; rewrites the file when an epoch has a new column."""
@@ -148,12 +151,6 @@ def _row(record: EpochRecord) -> dict[str, float]:
     return {"epoch": record.epoch, **of_epoch(record)}
 
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard.writer import SummaryWriter
-
-FOLDER = "tensorboard"
-
-
 @final
 class TensorboardLog:
     """Writes an event file each time training starts or resumes."""
@@ -168,8 +165,8 @@ class TensorboardLog:
 
         self.close(why=None)
         # Hides entries of these epochs in earlier files.
-        purged = first_epoch if (self._run / FOLDER).exists() else None
-        self._writer = SummaryWriter(str(self._run / FOLDER), purge_step=purged)
+        purged = first_epoch if (self._run / TENSORBOARD_FOLDER).exists() else None
+        self._writer = SummaryWriter(str(self._run / TENSORBOARD_FOLDER), purge_step=purged)
 
     def epoch(self, record: EpochRecord) -> None:
         self._last = record.epoch

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -136,23 +136,10 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         log.warning("%s", NO_VAL)
     leaks = known_leaks(manifest, split, cache, folder=config.data.cache)
     _check_leaks(config, manifest, leaks)
-    classes = manifest.spec.classes_of(kind)
     if not config.method.unlabelled:
         _check_classes(config, manifest, split, shows=shows, kind=kind)
-    labelled = list(split.labelled)
-    counts = cache.pixels[cache.entries_of(labelled)].sum(axis=0) if segmentation else shows[labelled].sum(axis=0)
-    task = Task(
-        kind=kind,
-        classes=classes,
-        image_size=config.data.image_size,
-        counts=tuple(int(count) for count in counts),
-        labelled=len(labelled),
-        train_rows=tuple(split.train),
-        patients=tuple(first_row_of_patient(manifest)[list(split.train)].tolist()),
-    )
     unknown = unknown_labels(manifest) if kind == "multilabel" else None
-    if unknown is not None:
-        task = replace(task, known=tuple(int(count) for count in (~unknown[labelled]).sum(axis=0)))
+    task = _task(config, manifest, cache, split, kind=kind, shows=shows, unknown=unknown)
     labels = None if segmentation else label_targets(manifest, kind, shows, unknown)[cache.row]
     unscored = frozenset() if basis is None else merged_later(manifest, basis, kind)
     return Prepared(
@@ -160,6 +147,33 @@ def prepare(config: RunConfig, *, progress: Callable[[int, int], None] | None = 
         unscored=unscored if budget is None else unscored & {*split.test}, unknown=unknown,
         counted=config.labels.count_validation,
     )  # fmt: skip
+
+
+def _task(
+    config: RunConfig,
+    manifest: Manifest,
+    cache: Cache,
+    split: Split,
+    *,
+    kind: TaskKind,
+    shows: NDArray[np.bool_],
+    unknown: NDArray[np.bool_] | None,
+) -> Task:
+    """Return what the method has to know of the task; only the labels of the run are counted."""
+    labelled, train = list(split.labelled), list(split.train)
+    pixels = kind == "segmentation"
+    counts = cache.pixels[cache.entries_of(labelled)].sum(axis=0) if pixels else shows[labelled].sum(axis=0)
+    known = () if unknown is None else (~unknown[labelled]).sum(axis=0)
+    return Task(
+        kind=kind,
+        classes=manifest.spec.classes_of(kind),
+        image_size=config.data.image_size,
+        counts=tuple(int(count) for count in counts),
+        labelled=len(labelled),
+        train_rows=tuple(train),
+        known=tuple(int(count) for count in known),
+        patients=tuple(first_row_of_patient(manifest)[train].tolist()),
+    )
 
 
 def _without_annotation(config: RunConfig, manifest: Manifest, progress: Callable[[int, int], None] | None) -> Prepared:

@@ -25,10 +25,10 @@ from s4mi.formatting import plural
 from s4mi.maths.distributed import values_of_all
 from s4mi.records import Cost, EpochRecord, read_epochs, write_text_atomically
 from s4mi.training.energy import EnergyMeter, energy_meter
-from s4mi.training.environment import device_name, forget_peak_memory, peak_memory
+from s4mi.training.environment import forget_peak_memory
 from s4mi.training.installed import now
 from s4mi.training.loggers import Loggers, make_loggers
-from s4mi.training.machine_load import machine_load
+from s4mi.training.measured_cost import measured_cost
 from s4mi.training.prepare import Prepared
 from s4mi.training.progress import ProgressCallback, TrainingClock
 from s4mi.training.run_dir import RunDir
@@ -122,17 +122,8 @@ class Session:
     @property
     def cost(self) -> Cost:
         """Cost so far, over all sessions."""
-        joules = self.meter.read()
-        return Cost(
-            seconds=self.seconds,
-            images_per_second=self.images / max(self.seconds, 1e-9),
-            peak_memory_mib=peak_memory(self.fabric.device),
-            parameters=sum(parameter.numel() for parameter in self.method.parameters()),
-            device=device_name(self.fabric.device, processes=self.fabric.world_size),
-            energy_wh=None if joules is None else joules / 3600,
-            energy_of=self.meter.of,
-            load=machine_load(self.seconds),
-        )
+        parameters = sum(parameter.numel() for parameter in self.method.parameters())
+        return measured_cost(self.fabric, self.meter, seconds=self.seconds, images=self.images, parameters=parameters)
 
     def epochs(self, watch: ProgressCallback) -> Iterator[EpochRecord]:
         """Train the remaining epochs, yielding a record after each, to be completed and passed to `finish_epoch`.

@@ -57,9 +57,7 @@ def dataset(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest
 
 
 @pytest.mark.parametrize("source", ["labelme", "voc", "rle", "polygon"])
-def test_silent_annotation_of_a_tools_own_library_differs_in_no_pixel(
-    source: str, exports: Path, dataset: Manifest
-) -> None:
+def test_annotation_of_a_tools_own_library_differs_in_no_pixel(source: str, exports: Path, dataset: Manifest) -> None:
     folder = exports / source
     path = next(folder.rglob("*.json")) if source in ("rle", "polygon") else folder
     plan = plan_merge(dataset, {path: read_annotations(path)}, MergeRules())

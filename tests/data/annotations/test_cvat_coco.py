@@ -78,7 +78,7 @@ def shape(kind: str, seed: int) -> Any:
 
 @pytest.mark.parametrize("kind", ["polygon", "several parts", "mask"])
 @pytest.mark.parametrize("seed", range(4))
-def test_silent_cvat_coco_every_shape_is_read_as_pycocotools_reads_it(
+def test_cvat_coco_every_shape_is_read_as_pycocotools_reads_it(
     plain_images: Callable[..., Manifest], tmp_path: Path, kind: str, seed: int
 ) -> None:
     first = annotation(shape(kind, seed), attributes={"occluded": True})
@@ -88,15 +88,13 @@ def test_silent_cvat_coco_every_shape_is_read_as_pycocotools_reads_it(
     assert plan.ignored == {}
 
 
-def test_silent_cvat_coco_a_crowd_is_a_region_like_any_other(
-    plain_images: Callable[..., Manifest], tmp_path: Path
-) -> None:
+def test_cvat_coco_a_crowd_is_a_region_like_any_other(plain_images: Callable[..., Manifest], tmp_path: Path) -> None:
     path = export(tmp_path / "a.json", [annotation(runs(blob(0)))])
     np.testing.assert_array_equal(planned(plain_images("c00.png"), path).masks[0].classes, blob(0))
 
 
 @pytest.mark.parametrize("number", [0, 3])
-def test_silent_cvat_coco_regions_of_the_background_erase_what_is_below(
+def test_cvat_coco_regions_of_the_background_erase_what_is_below(
     plain_images: Callable[..., Manifest], tmp_path: Path, number: int
 ) -> None:
     names = {number: "background", 7: "lesion"}
@@ -106,6 +104,6 @@ def test_silent_cvat_coco_regions_of_the_background_erase_what_is_below(
     np.testing.assert_array_equal(plan.masks[0].classes, blob(0) & ~blob(1))
 
 
-def test_silent_cvat_coco_attributes_are_counted(plain_images: Callable[..., Manifest], tmp_path: Path) -> None:
+def test_cvat_coco_attributes_are_counted(plain_images: Callable[..., Manifest], tmp_path: Path) -> None:
     one = annotation(runs(blob(0)), attributes={"occluded": True, "rotation": 0.0, "grade": "3"})
     assert planned(plain_images("c00.png"), export(tmp_path / "a.json", [one])).ignored == {"attribute": 1}

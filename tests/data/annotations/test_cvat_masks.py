@@ -33,7 +33,7 @@ def export(folder: Path, *, palette: bool, labels: str = LABELS) -> np.ndarray:
 
 
 @pytest.mark.parametrize("palette", [True, False])
-def test_silent_annotation_cvat_masks_are_read_by_colour(
+def test_annotation_cvat_masks_are_read_by_colour(
     plain_images: Callable[..., Manifest], tmp_path: Path, palette: bool
 ) -> None:
     data = plain_images("c00.jpg", "c01.jpg")
@@ -47,7 +47,7 @@ def test_silent_annotation_cvat_masks_are_read_by_colour(
     assert apply_merge(plan).changed == 1
 
 
-def test_silent_annotation_cvat_a_mask_of_background_is_background_on_demand_alone(
+def test_annotation_cvat_a_mask_of_background_is_background_on_demand_alone(
     plain_images: Callable[..., Manifest], tmp_path: Path
 ) -> None:
     data = plain_images("c00.jpg", "c01.jpg")

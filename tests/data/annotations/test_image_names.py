@@ -58,7 +58,7 @@ def studio(folder: Path, address: str) -> Path:
 
 @pytest.mark.parametrize("before", ENDINGS)
 @pytest.mark.parametrize(("number", "cleaned"), enumerate(CLEANED), ids=CLEANED)
-def test_silent_annotation_7_uploaded_names_are_matched(
+def test_annotation_7_uploaded_names_are_matched(
     named: Manifest, tmp_path: Path, number: int, cleaned: str, before: str
 ) -> None:
     assert server_name(NAMES[number]) == f"9c4ad5bf-{cleaned}"
@@ -68,7 +68,7 @@ def test_silent_annotation_7_uploaded_names_are_matched(
 
 
 @pytest.mark.parametrize("names", [("a+b.png", "ab.png"), ("ab.png", "a(b).png"), ("a b.png", "a_b.png")])
-def test_silent_annotation_7_names_that_cleaning_makes_equal_are_refused(
+def test_annotation_7_names_that_cleaning_makes_equal_are_refused(
     plain_images: Callable[..., Manifest], names: tuple[str, ...]
 ) -> None:
     finder = RowFinder(plain_images(*names))
@@ -77,7 +77,7 @@ def test_silent_annotation_7_names_that_cleaning_makes_equal_are_refused(
             finder.find([f"/data/upload/3/{server_name(name)}"])
 
 
-def test_silent_annotation_7_a_name_that_only_looks_like_an_upload_comes_first(
+def test_annotation_7_a_name_that_only_looks_like_an_upload_comes_first(
     plain_images: Callable[..., Manifest],
 ) -> None:
     finder = RowFinder(plain_images("a.png", "00000001-a.png"))
@@ -89,7 +89,7 @@ def test_silent_annotation_7_a_name_that_only_looks_like_an_upload_comes_first(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(prefix=st.integers(0, 16**8 - 1), number=st.integers(0, len(NAMES) - 1))
-def test_silent_annotation_7_any_prefix_is_taken_off(named: Manifest, prefix: int, number: int) -> None:
+def test_annotation_7_any_prefix_is_taken_off(named: Manifest, prefix: int, number: int) -> None:
     assert RowFinder(named).find([server_name(NAMES[number], f"{prefix:08x}")]) == number
 
 
@@ -103,9 +103,7 @@ def tasks(manifest: Manifest, path: Path, root: Path | None, paths: list[str]) -
 
 
 @pytest.mark.parametrize("outside", [False, True])
-def test_silent_annotation_8_the_server_gets_the_path_of_every_file(
-    named: Manifest, tmp_path: Path, outside: bool
-) -> None:
+def test_annotation_8_the_server_gets_the_path_of_every_file(named: Manifest, tmp_path: Path, outside: bool) -> None:
     folder = named.folder
     paths = [row.image.relative_to(folder).as_posix() for row in named.rows]
     if outside:
@@ -119,9 +117,7 @@ def test_silent_annotation_8_the_server_gets_the_path_of_every_file(
 
 
 @pytest.mark.parametrize("quoted", [True, False])
-def test_silent_annotation_8_addresses_are_found_again_without_an_id(
-    named: Manifest, tmp_path: Path, quoted: bool
-) -> None:
+def test_annotation_8_addresses_are_found_again_without_an_id(named: Manifest, tmp_path: Path, quoted: bool) -> None:
     """Files of earlier versions are not quoted."""
     finder = RowFinder(named)
     paths = [row.image.relative_to(named.folder).as_posix() for row in named.rows]

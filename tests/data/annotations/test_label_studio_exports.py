@@ -98,7 +98,7 @@ def expected() -> dict[str, np.ndarray]:
     return {"brush": stroke(), "rectangle": box, "ellipse": oval, "polygon": free, "bitmask": stroke()[::-1]}
 
 
-def test_silent_annotation_3_all_tools_on_one_image_are_read(drawn: Manifest) -> None:
+def test_annotation_3_all_tools_on_one_image_are_read(drawn: Manifest) -> None:
     pairs = list(zip(SHAPES.items(), CLASSES, strict=True))
     plan = plan_of(drawn, [task(*(result(f"{shape}labels", v, label=name) for (shape, v), name in pairs))])
     for (shape, _), name in pairs:
@@ -108,7 +108,7 @@ def test_silent_annotation_3_all_tools_on_one_image_are_read(drawn: Manifest) ->
 
 @pytest.mark.parametrize("remark", REMARKS, ids=lambda one: one["type"])
 @pytest.mark.parametrize("first", [True, False])
-def test_silent_annotation_5_a13_remarks_change_nothing(drawn: Manifest, remark: dict[str, Any], first: bool) -> None:
+def test_annotation_5_a13_remarks_change_nothing(drawn: Manifest, remark: dict[str, Any], first: bool) -> None:
     regions = [result("rectanglelabels", BOX, label="box"), result("brushlabels", BRUSH, label="ring")]
     plain = plan_of(drawn, [task(*regions)])
     plan = plan_of(drawn, [task(*([remark, *regions] if first else [*regions, remark]))])
@@ -116,7 +116,7 @@ def test_silent_annotation_5_a13_remarks_change_nothing(drawn: Manifest, remark:
     assert (plan.spec, plan.labels, sum(plan.ignored.values())) == (plain.spec, plain.labels, 1)
 
 
-def test_silent_annotation_5_remarks_are_counted_once(drawn: Manifest) -> None:
+def test_annotation_5_remarks_are_counted_once(drawn: Manifest) -> None:
     path = drawn.folder.parent / "export.json"
     box = result("rectanglelabels", BOX, label="box")
     path.write_text(json.dumps([task(box, *REMARKS), task(box, *REMARKS, name="c01.png"), task(name="c02.png")]))
@@ -127,7 +127,7 @@ def test_silent_annotation_5_remarks_are_counted_once(drawn: Manifest) -> None:
     assert note.count(f"note: not merged, as these are neither labels nor masks: {counts}") == 1
 
 
-def test_silent_annotation_5_an_attribute_of_a_region_is_not_a_class_of_the_image(drawn: Manifest) -> None:
+def test_annotation_5_an_attribute_of_a_region_is_not_a_class_of_the_image(drawn: Manifest) -> None:
     box = result("rectanglelabels", BOX, label="box")
     attribute = result("choices", {**BOX, "choices": ["uncertain"]}, id=box["id"])
     plan = plan_of(drawn, [task(box, attribute)])
@@ -140,7 +140,7 @@ def test_silent_annotation_5_an_attribute_of_a_region_is_not_a_class_of_the_imag
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("complete", [True, False])
-def test_silent_annotation_4_labels_of_separate_controls_are_read(drawn: Manifest, shape: str, complete: bool) -> None:
+def test_annotation_4_labels_of_separate_controls_are_read(drawn: Manifest, shape: str, complete: bool) -> None:
     bare = result(shape, SHAPES[shape], id="one")
     label = result("labels", SHAPES[shape] if complete else {}, label="ring", id="one")
     plan = plan_of(drawn, [task(bare, label)])
@@ -148,7 +148,7 @@ def test_silent_annotation_4_labels_of_separate_controls_are_read(drawn: Manifes
     assert not plan.ignored
 
 
-def test_silent_annotation_10_the_ground_truth_is_taken(drawn: Manifest) -> None:
+def test_annotation_10_the_ground_truth_is_taken(drawn: Manifest) -> None:
     contents = [task(result("rectanglelabels", BOX, label="box")), task(result("ellipselabels", OVAL, label="box"))]
     contents[1]["annotations"][0]["ground_truth"] = True
     for both in (contents, contents[::-1]):
@@ -158,7 +158,7 @@ def test_silent_annotation_10_the_ground_truth_is_taken(drawn: Manifest) -> None
         assert plan.ignored == {"annotation beside a ground truth": 1}
 
 
-def test_silent_annotation_10_a_skipped_ground_truth_does_not_count(drawn: Manifest) -> None:
+def test_annotation_10_a_skipped_ground_truth_does_not_count(drawn: Manifest) -> None:
     one = task(result("rectanglelabels", BOX, label="box"))
     one["annotations"].append({"result": [], "was_cancelled": True, "ground_truth": True})
     assert plan_of(drawn, [one]).masks[0].classes.any()
@@ -173,7 +173,7 @@ def labelled_coco(contributor: str, *polygons: list[float]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("polygons", [(), ([8, 8, 20, 8, 20, 20, 8, 20],)])
 @pytest.mark.parametrize(("row", "contributor"), [(1, "Label Studio"), (2, "Label Studio Converter")])
-def test_silent_annotation_1_2_coco_of_label_studio_is_refused(
+def test_annotation_1_2_coco_of_label_studio_is_refused(
     drawn: Manifest, row: int, contributor: str, polygons: tuple[list[float], ...]
 ) -> None:
     path = drawn.folder.parent / f"coco-{row}.json"
@@ -188,7 +188,7 @@ def test_silent_annotation_1_2_coco_of_label_studio_is_refused(
 
 
 @pytest.mark.parametrize("key", ["image", "data"])
-def test_silent_annotation_6_json_min_is_named(tmp_path: Path, key: str) -> None:
+def test_annotation_6_json_min_is_named(tmp_path: Path, key: str) -> None:
     path = tmp_path / "min.json"
     record = {key: "/data/upload/3/9c4ad5bf-c00.png", "id": 16, "box": [{**BOX, "rectanglelabels": ["box"]}],
               "annotator": 1, "annotation_id": 10, "lead_time": 9.5}  # fmt: skip
@@ -220,9 +220,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(results: list[dict[str, Any]
 
 @settings(deadline=None)
 @given(st.floats(0, 100), st.floats(0, 100), st.floats(1, 60), st.floats(1, 60), st.floats(-360, 360))
-def test_silent_annotation_3_an_ellipse_turns_around_its_centre(
-    x: float, y: float, a: float, b: float, angle: float
-) -> None:
+def test_annotation_3_an_ellipse_turns_around_its_centre(x: float, y: float, a: float, b: float, angle: float) -> None:
     value = {"x": x, "y": y, "radiusX": a, "radiusY": b, "rotation": angle}
     ((region,),) = [one.regions or () for one in read_label_studio([task(result("ellipselabels", value, label="o"))])]
     down, right = np.mgrid[:HEIGHT, :WIDTH] + 0.5
@@ -248,7 +246,7 @@ def classes_of(annotation: Annotation) -> list[str]:
 
 
 @pytest.mark.real
-def test_silent_annotation_3_4_real_exports_are_read(exports: Callable[[str], Any]) -> None:
+def test_annotation_3_4_real_exports_are_read(exports: Callable[[str], Any]) -> None:
     mixed = read_label_studio(exports("mixed-tools.json"))
     assert [classes_of(one) for one in mixed] == [["ring", "box", "oval"], ["ring", "box"]]
     (second,) = read_label_studio(exports("second.json"))
@@ -265,6 +263,6 @@ def test_silent_annotation_3_4_real_exports_are_read(exports: Callable[[str], An
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["brush-exported-as-coco.json", "brush-to-coco.json"])
-def test_silent_annotation_1_2_real_coco_of_label_studio_is_refused(exports: Callable[[str], Any], name: str) -> None:
+def test_annotation_1_2_real_coco_of_label_studio_is_refused(exports: Callable[[str], Any], name: str) -> None:
     with pytest.raises(FieldError, match="export the project as JSON"):
         list(read_coco(exports(name)))

@@ -89,7 +89,7 @@ def expected() -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_silent_annotation_a_real_server_returns_every_pixel(
+def test_annotation_a_real_server_returns_every_pixel(
     label_studio: str, label_studio_program: Path, s4mi: Command, plain_images: Callable[..., Manifest],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip

@@ -63,7 +63,7 @@ def labelme_mask(kind: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("folder", [True, False])
-def test_silent_annotation_labelme_shapes_are_read_as_labelme_rasterises_them(
+def test_annotation_labelme_shapes_are_read_as_labelme_rasterises_them(
     plain_images: Callable[..., Manifest], tmp_path: Path, folder: bool
 ) -> None:
     data = plain_images("c00.png", "c01.png")
@@ -76,9 +76,7 @@ def test_silent_annotation_labelme_shapes_are_read_as_labelme_rasterises_them(
         assert np.array_equal(plan.masks[0].classes == plan.spec.mask_classes.index(kind), labelme_mask(kind)), kind
 
 
-def test_silent_annotation_labelme_what_has_no_area_is_counted(
-    plain_images: Callable[..., Manifest], tmp_path: Path
-) -> None:
+def test_annotation_labelme_what_has_no_area_is_counted(plain_images: Callable[..., Manifest], tmp_path: Path) -> None:
     path = write(
         tmp_path / "c00.json", shape("point", points=[[1, 1]]), shape("mask"), shape("line", points=[[1, 1], [9, 9]]),
         flags={"blurred": True, "dark": False}, image="..\\pictures\\c00.png",
@@ -89,7 +87,7 @@ def test_silent_annotation_labelme_what_has_no_area_is_counted(
     assert plan.masks[0].classes.sum() == PART.sum() * plan.masks[0].classes.max()
 
 
-def test_silent_annotation_labelme_an_image_without_shapes_is_blank(
+def test_annotation_labelme_an_image_without_shapes_is_blank(
     plain_images: Callable[..., Manifest], tmp_path: Path
 ) -> None:
     path = write(tmp_path / "c00.json")

@@ -60,7 +60,7 @@ def masks_of(data: Manifest, source: Path) -> tuple[dict[str, np.ndarray], Any]:
 @pytest.mark.parametrize("collection", [True, False])
 @pytest.mark.parametrize("name", ["c00.geojson", "c00.png.geojson", "c00.json"])
 @pytest.mark.parametrize("folder", [True, False])
-def test_silent_qupath_holes_and_parts_are_read(
+def test_qupath_holes_and_parts_are_read(
     plain_images: Callable[..., Manifest], tmp_path: Path, collection: bool, name: str, folder: bool
 ) -> None:
     multi = {"type": "MultiPolygon", "coordinates": [[SQUARE, HOLE], [FAR]]}
@@ -73,7 +73,7 @@ def test_silent_qupath_holes_and_parts_are_read(
 
 
 @pytest.mark.parametrize("turned", [True, False])
-def test_silent_qupath_an_annotation_within_another_stays_visible_in_any_order(
+def test_qupath_an_annotation_within_another_stays_visible_in_any_order(
     plain_images: Callable[..., Manifest], tmp_path: Path, turned: bool
 ) -> None:
     features = [feature(polygon(SQUARE)), feature(polygon(HOLE), "Necrosis")]
@@ -83,7 +83,7 @@ def test_silent_qupath_an_annotation_within_another_stays_visible_in_any_order(
     np.testing.assert_array_equal(found["Tumor"], inside(SQUARE, HOLE))
 
 
-def test_silent_qupath_what_is_no_annotation_with_an_area_is_counted(
+def test_qupath_what_is_no_annotation_with_an_area_is_counted(
     plain_images: Callable[..., Manifest], tmp_path: Path
 ) -> None:
     path = write(
@@ -103,16 +103,14 @@ def test_silent_qupath_what_is_no_annotation_with_an_area_is_counted(
         {"names": ["Tumor", "Positive"], "color": [250, 62, 62]},
     ],
 )
-def test_silent_qupath_derived_classes_of_old_and_new_versions_have_one_name(
+def test_qupath_derived_classes_of_old_and_new_versions_have_one_name(
     plain_images: Callable[..., Manifest], tmp_path: Path, classification: dict[str, Any]
 ) -> None:
     path = write(tmp_path / "c00.geojson", feature(polygon(SQUARE), classification=classification))
     assert list(masks_of(plain_images("c00.png"), path)[0]) == ["Tumor: Positive"]
 
 
-def test_silent_qupath_an_image_without_annotations_is_blank(
-    plain_images: Callable[..., Manifest], tmp_path: Path
-) -> None:
+def test_qupath_an_image_without_annotations_is_blank(plain_images: Callable[..., Manifest], tmp_path: Path) -> None:
     path = write(tmp_path / "c00.geojson")
     plan = plan_merge(plain_images("c00.png"), {path: read_annotations(path)}, MergeRules())
     assert (plan.blank, plan.masks, plan.errors) == (1, {}, [])
@@ -134,7 +132,7 @@ def test_invalid_geojson_is_refused_in_one_line(tmp_path: Path, one: dict[str, A
     assert "\n" not in str(caught.value)
 
 
-def test_silent_qupath_annotations_of_a_larger_image_are_refused(
+def test_qupath_annotations_of_a_larger_image_are_refused(
     plain_images: Callable[..., Manifest], tmp_path: Path
 ) -> None:
     """As of a whole slide whose image was exported smaller."""
@@ -147,7 +145,7 @@ def test_silent_qupath_annotations_of_a_larger_image_are_refused(
 @given(
     st.lists(st.lists(st.tuples(st.floats(0, 96), st.floats(0, 64)), min_size=3, max_size=8), min_size=1, max_size=3)
 )
-def test_silent_qupath_rings_are_filled_by_the_even_odd_rule(rings: list[list[tuple[float, float]]]) -> None:
+def test_qupath_rings_are_filled_by_the_even_odd_rule(rings: list[list[tuple[float, float]]]) -> None:
     # Off the centres of pixels, where implementations may differ.
     shifted = [np.round(np.array(ring), 2) + 0.00137 for ring in rings]
     filled = fill_rings(shifted, (64, 96))
@@ -160,7 +158,7 @@ def test_silent_qupath_rings_are_filled_by_the_even_odd_rule(rings: list[list[tu
     np.testing.assert_array_equal(filled, counts % 2 == 1)
 
 
-def test_silent_qupath_neighbours_share_no_pixel_and_leave_none_out() -> None:
+def test_qupath_neighbours_share_no_pixel_and_leave_none_out() -> None:
     """A centre on the line between two areas belongs to one of them, as in Java 2D."""
     left = fill_rings([np.array([[2.0, 2], [6.5, 2], [6.5, 9], [2, 9]])], (12, 12))
     right = fill_rings([np.array([[6.5, 2.0], [10, 2], [10, 9], [6.5, 9]])], (12, 12))

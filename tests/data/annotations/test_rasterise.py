@@ -141,7 +141,7 @@ def coco_pixels(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return pycocotools.mask.decode(pycocotools.mask.frPyObjects([polygon.ravel().tolist()], *size))[..., 0] > 0
 
 
-def test_silent_annotation_9_a_disc_keeps_its_pixels_in_pycocotools() -> None:
+def test_annotation_9_a_disc_keeps_its_pixels_in_pycocotools() -> None:
     y, x = np.mgrid[:40, :40]
     disc = (y - 20) ** 2 + (x - 20) ** 2 <= 14.9**2
     assert disc.sum() == 697
@@ -150,7 +150,7 @@ def test_silent_annotation_9_a_disc_keeps_its_pixels_in_pycocotools() -> None:
 
 @settings(deadline=None)
 @given(SEEDS)
-def test_silent_annotation_9_every_outline_along_pixels_is_exact_in_pycocotools(seed: int) -> None:
+def test_annotation_9_every_outline_along_pixels_is_exact_in_pycocotools(seed: int) -> None:
     mask = blobs(seed)
     for component in components_of(mask):
         if component.points is not None:
@@ -164,7 +164,7 @@ def test_silent_annotation_9_every_outline_along_pixels_is_exact_in_pycocotools(
 
 @settings(deadline=None)
 @given(SEEDS, st.booleans())
-def test_silent_annotation_9_what_is_written_is_what_pycocotools_and_s4mi_read(seed: int, rle: bool) -> None:
+def test_annotation_9_what_is_written_is_what_pycocotools_and_s4mi_read(seed: int, rle: bool) -> None:
     mask = blobs(seed)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "next.json"
@@ -195,7 +195,7 @@ def coco_union(contents: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
 
 @settings(deadline=None)
 @given(SEEDS)
-def test_silent_annotation_9_polygons_of_other_tools_are_read_as_pycocotools_reads_them(seed: int) -> None:
+def test_annotation_9_polygons_of_other_tools_are_read_as_pycocotools_reads_them(seed: int) -> None:
     polygon = np.random.default_rng(seed).random((7, 2)) * [42, 31]
     region = {"image_id": 1, "category_id": 1, "segmentation": [polygon.ravel().tolist()]}
     contents = {"images": [{"id": 1, "height": 31, "width": 42}], "categories": [{"id": 1, "name": "spot"}],
@@ -205,7 +205,7 @@ def test_silent_annotation_9_polygons_of_other_tools_are_read_as_pycocotools_rea
 
 @settings(deadline=None)
 @given(SEEDS)
-def test_silent_annotation_9_polygons_of_earlier_versions_keep_their_line(seed: int) -> None:
+def test_annotation_9_polygons_of_earlier_versions_keep_their_line(seed: int) -> None:
     mask = blobs(seed)
     regions = [
         {"image_id": 1, "category_id": 1, "segmentation": [component.points.ravel().tolist()]}

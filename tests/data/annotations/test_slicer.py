@@ -38,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("folder", [True, False])
-def test_silent_slicer_slices_are_merged_into_their_images(data: Path, tmp_path: Path, folder: bool) -> None:
+def test_slicer_slices_are_merged_into_their_images(data: Path, tmp_path: Path, folder: bool) -> None:
     (tmp_path / "seg").mkdir()
     path = tmp_path / "seg" / "ct.seg.nrrd"
     nrrd.write(str(path), mask(), LPS | NAMES)
@@ -53,7 +53,7 @@ def test_silent_slicer_slices_are_merged_into_their_images(data: Path, tmp_path:
         np.testing.assert_array_equal(read_mask(row.mask, manifest.spec.mask_values), bright)
 
 
-def test_silent_slicer_a_volume_of_fewer_slices_is_refused(data: Path, tmp_path: Path) -> None:
+def test_slicer_a_volume_of_fewer_slices_is_refused(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "ct.seg.nrrd"
     nrrd.write(str(path), mask()[:, :, :4], LPS | NAMES)
     plan = plan_merge(load_manifest(data), {path: read_annotations(path)}, MergeRules())
@@ -61,14 +61,14 @@ def test_silent_slicer_a_volume_of_fewer_slices_is_refused(data: Path, tmp_path:
     assert "image 'ct_004' is beyond its last slice" in plan.errors[0]
 
 
-def test_silent_slicer_a_cropped_volume_is_refused(data: Path, tmp_path: Path) -> None:
+def test_slicer_a_cropped_volume_is_refused(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "ct.seg.nrrd"
     nrrd.write(str(path), mask(), LPS | NAMES | {"Segmentation_ReferenceImageExtentOffset": "0 0 1"})
     with pytest.raises(S4miError, match=r"ct\.seg\.nrrd: file: cropped; save it in the geometry of its image"):
         read_annotations(path)
 
 
-def test_silent_slicer_a_segmentation_without_voxels_is_blank(data: Path, tmp_path: Path) -> None:
+def test_slicer_a_segmentation_without_voxels_is_blank(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "ct.seg.nrrd"
     nrrd.write(str(path), mask() * 0, LPS | NAMES)
     plan = plan_merge(load_manifest(data), {path: read_annotations(path)}, MergeRules())

@@ -231,7 +231,7 @@ def test_mixed_channels_sizes_and_depths_are_reported_once_with_their_rows(data:
     ]
 
 
-def test_silent_a14_an_image_that_exif_rotates_is_a_note_and_with_an_upright_mask_a_warning(data: Set) -> None:
+def test_an_image_that_exif_rotates_is_a_note_and_with_an_upright_mask_a_warning(data: Set) -> None:
     line = data.add("turned.jpg", DRAWN[20].image, label="naevus")
     photo = Image.open(data.folder / "images" / "turned.jpg")
     exif = photo.getexif()

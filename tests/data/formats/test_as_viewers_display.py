@@ -70,7 +70,7 @@ def save(path: Path, compression: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "compression", "mode"), CASES)
-def test_silent_every_kind_of_image_and_mask_is_as_pillow_displays_it(
+def test_every_kind_of_image_and_mask_is_as_pillow_displays_it(
     tmp_path: Path, suffix: str, compression: str, mode: str
 ) -> None:
     path = tmp_path / f"a{suffix}"
@@ -97,7 +97,7 @@ PACKED = [case for case in itertools.product((1, 2, 4, 8), (0, 1), (1, 2)) if ca
 
 
 @pytest.mark.parametrize(("bits", "photometric", "order"), PACKED)
-def test_silent_packed_grey_is_as_pillow_displays_it(tmp_path: Path, bits: int, photometric: int, order: int) -> None:
+def test_packed_grey_is_as_pillow_displays_it(tmp_path: Path, bits: int, photometric: int, order: int) -> None:
     data = pack(GREY >> (8 - bits), bits)
     write_tiff(tmp_path / "a.tif", data, (20, 27), bits, {262: photometric, 266: order})
     oracle = np.asarray(opened(tmp_path / "a.tif"))
@@ -106,7 +106,7 @@ def test_silent_packed_grey_is_as_pillow_displays_it(tmp_path: Path, bits: int, 
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(np.uint8, 255), (np.uint16, 65535), (np.uint32, 2**32 - 1)])
-def test_silent_white_is_zero_is_inverted_at_every_depth(tmp_path: Path, dtype: type, most: int) -> None:
+def test_white_is_zero_is_inverted_at_every_depth(tmp_path: Path, dtype: type, most: int) -> None:
     values = GREY.astype(dtype)
     for compression in (None, "zlib"):
         tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite", compression=compression)
@@ -114,7 +114,7 @@ def test_silent_white_is_zero_is_inverted_at_every_depth(tmp_path: Path, dtype: 
             assert np.array_equal(read(tmp_path / "a.tif").values, most - values)
 
 
-def test_silent_b2_twelve_packed_bits_keep_their_values(tmp_path: Path) -> None:
+def test_twelve_packed_bits_keep_their_values(tmp_path: Path) -> None:
     values = GREY.astype(np.uint16) * 16
     write_tiff(tmp_path / "a.tif", pack(values, 12), (20, 27), 12, {262: 1})
     assert np.array_equal(read_frame(tmp_path / "a.tif").values, values)
@@ -128,7 +128,7 @@ def test_numbers_without_a_range_cannot_be_inverted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bits", [1, 8])
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_silent_a10_a_white_is_zero_mask_has_the_foreground_that_viewers_show(
+def test_a_white_is_zero_mask_has_the_foreground_that_viewers_show(
     tmp_path: Path, bits: int, compression: str | None
 ) -> None:
     shown = DISC if bits == 1 else DISC.astype(np.uint8) * 255
@@ -144,7 +144,7 @@ def test_silent_a10_a_white_is_zero_mask_has_the_foreground_that_viewers_show(
 
 
 @pytest.mark.parametrize("mode", CONVERTED)
-def test_silent_a11_other_colour_spaces_are_converted_to_rgb(tmp_path: Path, mode: str) -> None:
+def test_other_colour_spaces_are_converted_to_rgb(tmp_path: Path, mode: str) -> None:
     smooth = np.stack(np.broadcast_arrays(*np.ogrid[0:200:40j, 0:250:50j], 90), axis=2).astype(np.uint8)
     image = Image.fromarray(smooth)
     if mode == "LAB":
@@ -160,7 +160,7 @@ def test_silent_a11_other_colour_spaces_are_converted_to_rgb(tmp_path: Path, mod
     assert (read_header(tmp_path / "a.tif").channels, read_header(tmp_path / "a.tif").dtype) == (3, "uint8")
 
 
-def test_silent_a11_a_colour_space_that_nothing_converts_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_colour_space_that_nothing_converts_is_refused_by_name(tmp_path: Path) -> None:
     write_tiff(tmp_path / "cfa.tif", GREY.tobytes(), (20, 27), 8, {262: 32803})
     with pytest.raises(ImageError, match="colour space CFA, which is not supported; convert it to RGB"):
         read_image(tmp_path / "cfa.tif")
@@ -190,7 +190,7 @@ def test_transparency_of_grey_is_dropped_and_other_samples_are_refused(tmp_path:
 
 
 @pytest.mark.parametrize("writer", ["imagej", "shaped", "imagej-rgb", "volumetric"])
-def test_silent_a12_every_plane_of_a_stack_in_one_page_is_read(tmp_path: Path, writer: str) -> None:
+def test_every_plane_of_a_stack_in_one_page_is_read(tmp_path: Path, writer: str) -> None:
     stack = np.random.default_rng(0).integers(0, 256, (4, 32, 48), dtype=np.uint8)
     path = tmp_path / "a.tif"
     if writer == "imagej-rgb":
@@ -210,7 +210,7 @@ def test_silent_a12_every_plane_of_a_stack_in_one_page_is_read(tmp_path: Path, w
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_silent_a12_planes_keep_their_depth_and_photometric(tmp_path: Path, dtype: type) -> None:
+def test_planes_keep_their_depth_and_photometric(tmp_path: Path, dtype: type) -> None:
     stack = np.random.default_rng(0).integers(0, 4000, (3, 6, 7)).astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, truncate=True)
     assert np.array_equal([frame.values for frame in read_frames(tmp_path / "a.tif")], stack)
@@ -219,7 +219,7 @@ def test_silent_a12_planes_keep_their_depth_and_photometric(tmp_path: Path, dtyp
         assert np.array_equal([frame.values for frame in read_frames(tmp_path / "b.tif")], 65535 - stack)
 
 
-def test_silent_a12_planes_that_the_file_lacks_are_missed(tmp_path: Path) -> None:
+def test_planes_that_the_file_lacks_are_missed(tmp_path: Path) -> None:
     stack = np.random.default_rng(0).integers(0, 256, (5, 20, 27), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "ZYX"}, truncate=True)
     assert read_header(tmp_path / "a.tif").frames == 5
@@ -229,7 +229,7 @@ def test_silent_a12_planes_that_the_file_lacks_are_missed(tmp_path: Path) -> Non
         read_frame(tmp_path / "a.tif", 4)
 
 
-def test_silent_b2_deep_colours_that_pillow_would_reduce_are_refused_with_the_extra(
+def test_deep_colours_that_pillow_would_reduce_are_refused_with_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not features.check("libtiff"):

@@ -25,7 +25,7 @@ RULES = ("percentiles:0.1:99.9", "percentiles:1:90", "window:125:138", "range")
 
 
 @pytest.mark.parametrize("rescale", [{}, IDENTITY, {"RescaleSlope": "1.0", "RescaleIntercept": "0.0"}])
-def test_silent_a15_eight_bits_stay_as_they_are_or_become_255_minus_v(tmp_path: Path, rescale: dict[str, Any]) -> None:
+def test_eight_bits_stay_as_they_are_or_become_255_minus_v(tmp_path: Path, rescale: dict[str, Any]) -> None:
     two = write_dicom(tmp_path / "two.dcm", PICTURE, **rescale)
     one = write_dicom(tmp_path / "one.dcm", PICTURE, PhotometricInterpretation="MONOCHROME1", **rescale)
     np.testing.assert_array_equal(read_image(two)[:, :, 0], PICTURE)
@@ -35,7 +35,7 @@ def test_silent_a15_eight_bits_stay_as_they_are_or_become_255_minus_v(tmp_path: 
 @pytest.mark.parametrize(
     ("dtype", "rule", "window", "frames"), list(product(TYPES, RULES, ({}, WINDOW), (1, 3)))
 )  # fmt: skip
-def test_silent_a15_monochrome1_is_the_negative_of_monochrome2_and_an_identity_rescale_is_none(
+def test_monochrome1_is_the_negative_of_monochrome2_and_an_identity_rescale_is_none(
     tmp_path: Path, dtype: type, rule: str, window: dict[str, Any], frames: int
 ) -> None:
     stored = PICTURE.astype(dtype) if frames == 1 else np.stack([PICTURE.astype(dtype) + n for n in range(frames)])
@@ -52,7 +52,7 @@ def test_silent_a15_monochrome1_is_the_negative_of_monochrome2_and_an_identity_r
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_silent_a15_a_mask_has_the_values_that_viewers_show(tmp_path: Path, photometric: str) -> None:
+def test_a_mask_has_the_values_that_viewers_show(tmp_path: Path, photometric: str) -> None:
     bright = np.where(PICTURE > 135, 255, 0).astype(np.uint8)
     stored = 255 - bright if photometric == "MONOCHROME1" else bright
     write_dicom(tmp_path / "m.dcm", stored, PhotometricInterpretation=photometric)

@@ -103,9 +103,7 @@ def seg(path: Path, images: list[Path], masks: NDArray[Any], kind: Kind, *, shuf
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_silent_a5_the_masks_of_a_series_are_found_by_instance_and_segment(
-    kind: Kind, shuffled: bool, tmp_path: Path
-) -> None:
+def test_the_masks_of_a_series_are_found_by_instance_and_segment(kind: Kind, shuffled: bool, tmp_path: Path) -> None:
     images, masks = series(tmp_path), truth()
     path = seg(tmp_path / "s.dcm", images, masks, kind, shuffled=shuffled)
     for image, mask in zip(images, masks, strict=True):
@@ -114,7 +112,7 @@ def test_silent_a5_the_masks_of_a_series_are_found_by_instance_and_segment(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_silent_a5_the_masks_of_an_enhanced_ct_are_found_by_frame(kind: Kind, tmp_path: Path) -> None:
+def test_the_masks_of_an_enhanced_ct_are_found_by_frame(kind: Kind, tmp_path: Path) -> None:
     image, masks = enhanced(tmp_path / "ct.dcm"), truth()
     path = seg(tmp_path / "s.dcm", [image], masks, kind)
     np.testing.assert_array_equal(np.stack([frame.values for frame in masks_of(path, image)]), masks)
@@ -122,7 +120,7 @@ def test_silent_a5_the_masks_of_an_enhanced_ct_are_found_by_frame(kind: Kind, tm
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("source", ["one file for a series", "enhanced"])
-def test_silent_a5_an_import_gives_each_image_its_mask(kind: Kind, source: str, tmp_path: Path) -> None:
+def test_an_import_gives_each_image_its_mask(kind: Kind, source: str, tmp_path: Path) -> None:
     masks = truth()
     images = [enhanced(tmp_path / "data/images/ct.dcm")] if source == "enhanced" else series(tmp_path / "data/images")
     seg(tmp_path / "data/masks/anything.dcm", images, masks, kind)
@@ -139,7 +137,7 @@ def test_silent_a5_an_import_gives_each_image_its_mask(kind: Kind, source: str, 
 
 
 @pytest.mark.parametrize("source", ["series", "enhanced"])
-def test_silent_a5_what_predict_writes_is_read_back_as_the_identical_masks(source: str, tmp_path: Path) -> None:
+def test_what_predict_writes_is_read_back_as_the_identical_masks(source: str, tmp_path: Path) -> None:
     masks = truth()
     images = [enhanced(tmp_path / "data/images/ct.dcm")] if source == "enhanced" else series(tmp_path / "data/images")
     (tmp_path / "data/masks").mkdir()
@@ -168,7 +166,7 @@ ORIENTATIONS = {
 @pytest.mark.parametrize("writer", ["predict", "other software"])
 @pytest.mark.parametrize("source", ["series", "enhanced"])
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
-def test_silent_a5_a_mask_is_turned_exactly_as_its_image(
+def test_a_mask_is_turned_exactly_as_its_image(
     orientation: tuple[int, ...], source: str, writer: str, tmp_path: Path
 ) -> None:
     directions = np.array(orientation, float)
@@ -205,7 +203,7 @@ def test_silent_a5_a_mask_is_turned_exactly_as_its_image(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_silent_a5_a_segmentation_is_never_an_image(kind: Kind, tmp_path: Path) -> None:
+def test_a_segmentation_is_never_an_image(kind: Kind, tmp_path: Path) -> None:
     images = series(tmp_path / "data/images")
     path = seg(tmp_path / "data/images/z.dcm", images, truth(), kind)
     assert is_seg(path)

@@ -11,7 +11,7 @@ from s4mi.data.masks import mask_file_values, read_mask, read_mask_frame
 VESSEL = (np.add.outer(np.arange(24), np.arange(30)) % 7 == 0).astype(np.uint8) * 255
 
 
-def test_silent_masks_of_drive_are_read(tmp_path: Path, s4mi) -> None:
+def test_masks_of_drive_are_read(tmp_path: Path, s4mi) -> None:
     """DRIVE: `images/21_training.tif`, `1st_manual/21_manual1.gif`, `mask/21_training_mask.gif`."""
     for folder in ("images", "1st_manual"):
         (tmp_path / "DRIVE" / folder).mkdir(parents=True)
@@ -31,7 +31,7 @@ def test_silent_masks_of_drive_are_read(tmp_path: Path, s4mi) -> None:
         assert np.array_equal(read_mask(row.mask, manifest.spec.mask_values), np.roll(VESSEL, number) > 0)
 
 
-def test_silent_a_palette_is_colours_for_image_and_mask_in_whatever_order_it_is_written(tmp_path: Path) -> None:
+def test_a_palette_is_colours_for_image_and_mask_in_whatever_order_it_is_written(tmp_path: Path) -> None:
     image = Image.fromarray(VESSEL // 255, mode="P")
     image.putpalette([10, 20, 30, 200, 100, 0])
     image.save(tmp_path / "a.gif")
@@ -45,7 +45,7 @@ def test_silent_a_palette_is_colours_for_image_and_mask_in_whatever_order_it_is_
     assert mask_file_values(tmp_path / "a.gif") == ("#0a141e", "#c86400")
 
 
-def test_silent_every_frame_of_an_animation_is_read(tmp_path: Path) -> None:
+def test_every_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     pages = [generator.integers(0, 256, (16, 18), dtype=np.uint8) for _ in range(4)]
     first, *others = map(Image.fromarray, pages)

@@ -62,7 +62,7 @@ def reordered(order: Sequence[tuple[int, int]], values: NDArray[Any]) -> Any:
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_silent_slicer_a_volume_in_any_order_yields_the_slices_of_nifti(tmp_path: Path, space: str) -> None:
+def test_slicer_a_volume_in_any_order_yields_the_slices_of_nifti(tmp_path: Path, space: str) -> None:
     for order in ORDERS:
         image = reordered(order, body())
         nibabel.save(image, tmp_path / "a.nii")
@@ -76,7 +76,7 @@ def test_silent_slicer_a_volume_in_any_order_yields_the_slices_of_nifti(tmp_path
             np.testing.assert_array_equal(here.values, there.values)
 
 
-def test_silent_slicer_oblique_volumes_have_the_orientation_that_nibabel_finds() -> None:
+def test_slicer_oblique_volumes_have_the_orientation_that_nibabel_finds() -> None:
     generator = np.random.default_rng(0)
     for _ in range(200):
         rotation = np.linalg.qr(generator.normal(size=(3, 3)))[0]
@@ -88,7 +88,7 @@ def test_silent_slicer_oblique_volumes_have_the_orientation_that_nibabel_finds()
             assert (int(expected[axes[world], 0]), expected[axes[world], 1] < 0) == (world, reverse[world])
 
 
-def test_silent_slicer_without_orientation_the_pixels_stay_as_stored(tmp_path: Path) -> None:
+def test_slicer_without_orientation_the_pixels_stay_as_stored(tmp_path: Path) -> None:
     path = write(tmp_path / "a.nrrd", body(), spacings=[0.5, 0.5, 3])
     for number, frame in enumerate(read_frames(path)):
         np.testing.assert_array_equal(frame.values, body()[:, :, number].T)
@@ -97,7 +97,7 @@ def test_silent_slicer_without_orientation_the_pixels_stay_as_stored(tmp_path: P
     np.testing.assert_array_equal(read_frame(flat).values, body()[:, :, 0].T)
 
 
-def test_silent_slicer_a_single_slice_that_is_not_axial_stays_as_stored(tmp_path: Path) -> None:
+def test_slicer_a_single_slice_that_is_not_axial_stays_as_stored(tmp_path: Path) -> None:
     sagittal = np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
     path = write(tmp_path / "a.nrrd", body()[:, :, :1], sagittal)
     (frame,) = read_frames(path)
@@ -174,7 +174,7 @@ def assert_masks_are_true(written: ImportResult, slices: int = SHAPE[2]) -> None
 
 @pytest.mark.parametrize("image", ["nrrd", "nii.gz"])
 @pytest.mark.parametrize("fields", [SEGMENTS, OTHER_WAY], ids=["as named", "the other way"])
-def test_silent_slicer_segments_are_read_by_name_on_the_grid_of_the_image(
+def test_slicer_segments_are_read_by_name_on_the_grid_of_the_image(
     tmp_path: Path, image: str, fields: dict[str, str]
 ) -> None:
     for case, order in enumerate(ORDERS[::7]):
@@ -193,7 +193,7 @@ def test_silent_slicer_segments_are_read_by_name_on_the_grid_of_the_image(
     assert_masks_are_true(imported(tmp_path / "in", tmp_path / "out"), len(ORDERS[::7]) * SHAPE[2])
 
 
-def test_silent_slicer_files_that_number_their_segments_differently_agree_by_name(tmp_path: Path) -> None:
+def test_slicer_files_that_number_their_segments_differently_agree_by_name(tmp_path: Path) -> None:
     for name, fields in (("a", SEGMENTS), ("b", OTHER_WAY)):
         write(tmp_path / "in" / "images" / f"{name}.nrrd", picture(), AFFINE)
         write(tmp_path / "in" / "masks" / f"{name}.seg.nrrd", labels(fields), AFFINE, **fields)
@@ -201,7 +201,7 @@ def test_silent_slicer_files_that_number_their_segments_differently_agree_by_nam
 
 
 @pytest.mark.parametrize("old", [True, False])
-def test_silent_slicer_layers_are_read(tmp_path: Path, old: bool) -> None:
+def test_slicer_layers_are_read(tmp_path: Path, old: bool) -> None:
     """Slicer 4.10 has a layer for each segment and names no values; newer versions have layers on demand."""
     layers = np.stack([truth() == 2, truth() == 1]).astype(np.uint8)
     fields = {name: text for name, text in SEGMENTS.items() if name.endswith("_Name")}
@@ -212,13 +212,13 @@ def test_silent_slicer_layers_are_read(tmp_path: Path, old: bool) -> None:
     assert_masks_are_true(imported(tmp_path / "in", tmp_path / "out"))
 
 
-def test_silent_slicer_names_keep_their_letters(tmp_path: Path) -> None:
+def test_slicer_names_keep_their_letters(tmp_path: Path) -> None:
     path = write(tmp_path / "a.seg.nrrd", labels(SEGMENTS), AFFINE, **SEGMENTS)
     path.write_bytes(path.read_bytes().replace(b"liver", "Läsion 肝".encode()))
     assert [segment.name for segment in nrrd_seg.segments_of(path)] == ["tumour", "Läsion 肝"]
 
 
-def test_silent_slicer_a_segmentation_of_a_photograph_is_read(tmp_path: Path) -> None:
+def test_slicer_a_segmentation_of_a_photograph_is_read(tmp_path: Path) -> None:
     """Slicer makes a volume of one slice of a PNG, and leaves the pixels as stored."""
     (tmp_path / "in" / "images").mkdir(parents=True)
     mask = truth()[:, :, 2]
@@ -227,7 +227,7 @@ def test_silent_slicer_a_segmentation_of_a_photograph_is_read(tmp_path: Path) ->
     assert_masks_are_true(imported(tmp_path / "in", tmp_path / "out"), 1)
 
 
-def test_silent_slicer_an_empty_segmentation_is_background(tmp_path: Path) -> None:
+def test_slicer_an_empty_segmentation_is_background(tmp_path: Path) -> None:
     """Slicer writes a single voxel, whose place means nothing."""
     write(tmp_path / "in" / "a.nrrd", picture(), AFFINE)
     write(tmp_path / "in" / "a.seg.nrrd", np.zeros((1, 1, 1), np.uint8), np.eye(4), **SEGMENTS)
@@ -236,7 +236,7 @@ def test_silent_slicer_an_empty_segmentation_is_background(tmp_path: Path) -> No
     assert not any(read_mask(row.mask, written.spec.mask_values).any() for row in written.rows if row.mask)
 
 
-def test_silent_slicer_a_plain_mask_is_read_on_the_grid_of_its_image(tmp_path: Path) -> None:
+def test_slicer_a_plain_mask_is_read_on_the_grid_of_its_image(tmp_path: Path) -> None:
     for name, order in enumerate(ORDERS[::5]):
         turned = reordered(order, (truth() > 0).astype(np.uint8))
         write(tmp_path / "in" / "images" / f"{name}.nrrd", picture(), AFFINE)
@@ -261,7 +261,7 @@ def moved(affine: NDArray[np.float64], axis: int, voxels: float) -> NDArray[np.f
         (AFFINE @ np.diag([2, 1, 1, 1]), "other axes or another spacing"),
     ],
 )
-def test_silent_slicer_a_mask_off_the_grid_of_its_image_is_refused(
+def test_slicer_a_mask_off_the_grid_of_its_image_is_refused(
     tmp_path: Path, affine: NDArray[np.float64], message: str
 ) -> None:
     write(tmp_path / "in" / "a.nrrd", picture(), AFFINE)
@@ -281,13 +281,13 @@ def test_silent_slicer_a_mask_off_the_grid_of_its_image_is_refused(
         (SEGMENTS | {"Segment1_Layer": "3"}, "no layer 3"),
     ],
 )
-def test_silent_slicer_voxels_without_a_class_are_refused(tmp_path: Path, fields: dict[str, str], message: str) -> None:
+def test_slicer_voxels_without_a_class_are_refused(tmp_path: Path, fields: dict[str, str], message: str) -> None:
     path = write(tmp_path / "a.seg.nrrd", labels(SEGMENTS), AFFINE, **fields)
     with pytest.raises(ImageError, match=message):
         list(nrrd_seg.masks_of(path, ["liver", "tumour"]))
 
 
-def test_silent_slicer_segments_that_overlap_are_refused(tmp_path: Path) -> None:
+def test_slicer_segments_that_overlap_are_refused(tmp_path: Path) -> None:
     layers = np.stack([truth() > 0, truth() > 0]).astype(np.uint8)
     fields = SEGMENTS | {"Segment1_Layer": "1", "Segment1_LabelValue": "1"}
     path = write(tmp_path / "a.seg.nrrd", layers, AFFINE, layers=True, **fields)

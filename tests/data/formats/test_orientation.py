@@ -50,7 +50,7 @@ def test_the_eight_orientations_are_those_of_pillow(orientation: int) -> None:
     ("suffix", "kind"),
     [(".png", ""), (".webp", ""), (".jpg", ""), (".tif", "tifffile"), (".tif", "tiff_lzw"), (".tif", "raw")],
 )
-def test_silent_a14_images_and_masks_are_turned_alike(tmp_path: Path, suffix: str, kind: str, orientation: int) -> None:
+def test_images_and_masks_are_turned_alike(tmp_path: Path, suffix: str, kind: str, orientation: int) -> None:
     path = tmp_path / f"a{suffix}"
     save(path, STORED, orientation, kind)
     expected, tolerance = oracle(STORED, orientation), 255 if suffix == ".jpg" else 0
@@ -64,9 +64,7 @@ def test_silent_a14_images_and_masks_are_turned_alike(tmp_path: Path, suffix: st
 @pytest.mark.parametrize("orientation", TURNED)
 @pytest.mark.parametrize("mode", ["1", "L", "P", "I;16"])
 @pytest.mark.parametrize(("suffix", "kind"), [(".png", ""), (".tif", "tiff_lzw"), (".tif", "raw")])
-def test_silent_a14_codes_of_masks_are_turned(
-    tmp_path: Path, suffix: str, kind: str, mode: str, orientation: int
-) -> None:
+def test_codes_of_masks_are_turned(tmp_path: Path, suffix: str, kind: str, mode: str, orientation: int) -> None:
     codes = (np.arange(60) % 7).astype(np.uint16 if mode == "I;16" else np.uint8).reshape(6, 10)
     codes = codes > 2 if mode == "1" else codes
     image = Image.fromarray(codes)
@@ -77,7 +75,7 @@ def test_silent_a14_codes_of_masks_are_turned(
 
 
 @pytest.mark.parametrize("orientation", TURNED)
-def test_silent_a14_a_mask_with_the_tag_of_its_image_fits_it(tmp_path: Path, orientation: int) -> None:
+def test_a_mask_with_the_tag_of_its_image_fits_it(tmp_path: Path, orientation: int) -> None:
     lesion = np.zeros((6, 10), dtype=np.uint8)
     lesion[1:3, 6:9] = 255
     for image, mask in (("i.jpg", "m.png"), ("i.tif", "m.tif"), ("i.png", "w.tif")):
@@ -89,7 +87,7 @@ def test_silent_a14_a_mask_with_the_tag_of_its_image_fits_it(tmp_path: Path, ori
         assert np.array_equal(read_mask(tmp_path / mask, {0: "background", 255: "lesion"}), shown)
 
 
-def test_silent_a14_every_page_and_plane_is_turned(tmp_path: Path) -> None:
+def test_every_page_and_plane_is_turned(tmp_path: Path) -> None:
     stack = np.random.default_rng(0).integers(0, 256, (3, 16, 32), dtype=np.uint8)
     tag = [(TAG, "H", 1, 6, False)]
     for options in ({}, {"truncate": True}, {"volumetric": True, "tile": (16, 16, 16)}):
@@ -101,7 +99,7 @@ def test_silent_a14_every_page_and_plane_is_turned(tmp_path: Path) -> None:
         assert (tiff.pages(tmp_path / "a.tif")[0].height, tiff.pages(tmp_path / "a.tif")[0].width) == page.shape
 
 
-def test_silent_a14_the_spacing_of_a_turned_image_is_turned(tmp_path: Path) -> None:
+def test_the_spacing_of_a_turned_image_is_turned(tmp_path: Path) -> None:
     for orientation, expected in ((1, (0.5, 0.25)), (6, (0.25, 0.5))):
         tifffile.imwrite(tmp_path / "a.tif", STORED[:, :, 0], imagej=True, resolution=(4, 2),
                          metadata={"unit": "mm"}, extratags=[(TAG, "H", 1, orientation, True)])  # fmt: skip

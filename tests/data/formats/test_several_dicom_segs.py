@@ -57,7 +57,7 @@ def imported(folder: Path, **naming: Any) -> tuple[dict[str, NDArray[np.uint8]],
     return masks, manifest.spec.mask_classes
 
 
-def test_silent_a_file_for_each_structure_is_united_by_its_labels(tmp_path: Path) -> None:
+def test_a_file_for_each_structure_is_united_by_its_labels(tmp_path: Path) -> None:
     """Both files number their only segment 1; by hand, liver is 1 and tumour 2 in the order of their names."""
     images = series(tmp_path / "in/images")
     liver, tumour = box(5, 3, 4), box(5, 4, 20)
@@ -70,7 +70,7 @@ def test_silent_a_file_for_each_structure_is_united_by_its_labels(tmp_path: Path
         np.testing.assert_array_equal(masks[image.stem], expected)
 
 
-def test_silent_frames_of_an_enhanced_ct_are_united_too(tmp_path: Path) -> None:
+def test_frames_of_an_enhanced_ct_are_united_too(tmp_path: Path) -> None:
     image = enhanced(tmp_path / "in/images/ct.dcm") if (tmp_path / "in/images").mkdir(parents=True) is None else None
     assert image is not None
     liver, tumour = box(5, 3, 4), box(5, 4, 20)
@@ -82,7 +82,7 @@ def test_silent_frames_of_an_enhanced_ct_are_united_too(tmp_path: Path) -> None:
         np.testing.assert_array_equal(mask, liver[number] + 2 * tumour[number])
 
 
-def test_silent_the_same_label_in_two_files_is_one_class(tmp_path: Path) -> None:
+def test_the_same_label_in_two_files_is_one_class(tmp_path: Path) -> None:
     images = series(tmp_path / "in/images", count=2)
     one, other = box(2, 3, 4), box(2, 5, 6)
     seg(tmp_path / "in/masks/a.dcm", images, one, ("lesion", TUMOUR))
@@ -94,7 +94,7 @@ def test_silent_the_same_label_in_two_files_is_one_class(tmp_path: Path) -> None
 
 
 @pytest.mark.long
-def test_silent_a_pixel_of_two_classes_is_refused_with_its_place(tmp_path: Path) -> None:
+def test_a_pixel_of_two_classes_is_refused_with_its_place(tmp_path: Path) -> None:
     images = series(tmp_path / "in/images", count=2)
     seg(tmp_path / "in/masks/a.dcm", images, box(2, 3, 4), ("liver", LIVER))
     seg(tmp_path / "in/masks/b.dcm", images, box(2, 7, 8), ("tumour", TUMOUR))
@@ -111,7 +111,7 @@ def test_silent_a_pixel_of_two_classes_is_refused_with_its_place(tmp_path: Path)
     np.testing.assert_array_equal(masks[images[0].stem] > 0, (box(2, 3, 4) | box(2, 7, 8))[0])
 
 
-def test_silent_a_number_that_is_another_structure_elsewhere_goes_by_its_label(tmp_path: Path) -> None:
+def test_a_number_that_is_another_structure_elsewhere_goes_by_its_label(tmp_path: Path) -> None:
     """One file for each image, and segment 1 is the liver in one and the tumour in the other."""
     images = series(tmp_path / "in/images", count=2)
     seg(tmp_path / "in/masks/a.dcm", images[:1], box(1, 3, 4), ("liver", LIVER))

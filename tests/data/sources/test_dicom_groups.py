@@ -42,7 +42,7 @@ def groups(written: ImportResult) -> dict[str, set[str | None]]:
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_silent_a3_slices_without_a_patient_id_are_grouped_by_study_which_is_said(tmp_path: Path, keep: bool) -> None:
+def test_slices_without_a_patient_id_are_grouped_by_study_which_is_said(tmp_path: Path, keep: bool) -> None:
     for study, name in product(("1.2.1", "1.2.2"), "ab"):
         series(tmp_path / "in", f"{study[-1]}{name}", StudyInstanceUID=study, SeriesInstanceUID=f"{study}.{ord(name)}")
     written = imported(tmp_path / "in", tmp_path / "out", keep_dicom=keep, intensity=Intensity.parse("window:0:255"))
@@ -56,7 +56,7 @@ def test_silent_a3_slices_without_a_patient_id_are_grouped_by_study_which_is_sai
     assert [finding.message for finding in report.findings if finding.code == "dicom-study-groups"] == [said.message]
 
 
-def test_silent_a3_without_a_study_the_series_is_the_group(tmp_path: Path) -> None:
+def test_without_a_study_the_series_is_the_group(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         series(tmp_path / "in", f"s{number}", SeriesInstanceUID=f"1.2.{number}", PatientID=" ")
     written = imported(tmp_path / "in", tmp_path / "out")
@@ -67,7 +67,7 @@ def test_silent_a3_without_a_study_the_series_is_the_group(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("present", list(product((True, False), repeat=3)))
-def test_silent_a3_no_group_divides_what_one_identifier_joins(tmp_path: Path, present: tuple[bool, ...]) -> None:
+def test_no_group_divides_what_one_identifier_joins(tmp_path: Path, present: tuple[bool, ...]) -> None:
     """Of each of two patients, one file has all identifiers and the others have some."""
     for who in "12":
         values = {"PatientID": f"p{who}", "StudyInstanceUID": f"1.3.{who}", "SeriesInstanceUID": f"1.4.{who}"}
@@ -83,7 +83,7 @@ def test_silent_a3_no_group_divides_what_one_identifier_joins(tmp_path: Path, pr
         assert any(finding.code == "dicom-no-patient" for finding in written.findings)
 
 
-def test_silent_a3_groups_that_the_user_names_win_and_nothing_is_said(tmp_path: Path) -> None:
+def test_groups_that_the_user_names_win_and_nothing_is_said(tmp_path: Path) -> None:
     from s4mi.data.sources.folder import FolderOptions
 
     series(tmp_path / "in", "p1", StudyInstanceUID="1.2.3")
@@ -94,7 +94,7 @@ def test_silent_a3_groups_that_the_user_names_win_and_nothing_is_said(tmp_path: 
     assert not [finding for finding in written.findings if finding.code.startswith("dicom-")]
 
 
-def test_silent_a3_all_images_of_one_patient_is_a_warning_at_import_and_check_and_no_call_for_more_at_training(
+def test_all_images_of_one_patient_is_a_warning_at_import_and_check_and_no_call_for_more_at_training(
     tmp_path: Path,
 ) -> None:
     for name in "ab":

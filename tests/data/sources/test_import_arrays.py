@@ -158,6 +158,6 @@ def test_arrays_of_python_objects_are_never_unpickled(tmp_path: Path) -> None:
         read_arrays(source)
 
 
-def test_silent_b8_an_archive_may_be_beside_the_data_set(tmp_path: Path) -> None:
+def test_an_archive_may_be_beside_the_data_set(tmp_path: Path) -> None:
     source = store(tmp_path / "s.npz", x=PIXELS)
     assert len(imported(source, tmp_path / "ds").rows) == 6

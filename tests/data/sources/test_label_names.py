@@ -44,9 +44,7 @@ def run(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("separator", ["|", ", ", ",", " | ", "/", "+", " & "])
-def test_silent_a8_a_cell_made_of_the_names_of_other_cells_is_refused_with_the_option(
-    tmp_path: Path, separator: str
-) -> None:
+def test_a_cell_made_of_the_names_of_other_cells_is_refused_with_the_option(tmp_path: Path, separator: str) -> None:
     cells = ["Edema", "Mass", f"Edema{separator}Mass", "No Finding"]
     path = table(tmp_path, cells)
     (finding,) = read_tables(path).findings
@@ -60,7 +58,7 @@ def test_silent_a8_a_cell_made_of_the_names_of_other_cells_is_refused_with_the_o
     assert read_tables(path, TableOptions(separator="")).findings == ()
 
 
-def test_silent_a8_semicolons_separate_without_an_option(tmp_path: Path) -> None:
+def test_semicolons_separate_without_an_option(tmp_path: Path) -> None:
     assert labels(read_tables(table(tmp_path, ["a;b", "a", "b"]))) == [("a", "b"), ("a",), ("b",)]
 
 
@@ -73,7 +71,7 @@ def test_names_with_punctuation_that_are_not_made_of_others_stay_classes(cells: 
     assert combined(dict.fromkeys(cells, 1)) is None
 
 
-def test_silent_a8_a_negative_beside_a_class_and_one_that_does_not_occur_are_refused(tmp_path: Path) -> None:
+def test_a_negative_beside_a_class_and_one_that_does_not_occur_are_refused(tmp_path: Path) -> None:
     path = table(tmp_path, ["Edema", "No Finding|Edema", "No Finding"])
     options = TableOptions(separator="|", negatives=("No Finding",))
     assert "'No Finding' beside 'Edema'" in read_tables(path, options).findings[0].message
@@ -81,7 +79,7 @@ def test_silent_a8_a_negative_beside_a_class_and_one_that_does_not_occur_are_ref
         read_tables(path, TableOptions(separator="|", negatives=("no finding",)))
 
 
-def test_silent_a8_no_finding_among_several_labels_is_named_at_import_and_check(tmp_path: Path) -> None:
+def test_no_finding_among_several_labels_is_named_at_import_and_check(tmp_path: Path) -> None:
     path = table(tmp_path / "s", ["Edema|Mass", "Edema", "Mass", "No Finding"] * 3)
     output = run("table", str(path), "-o", str(tmp_path / "out"), "--label-separator", "|")
     assert "use --negative 'No Finding'" in output
@@ -102,7 +100,7 @@ def test_different_names_are_no_spellings_of_one(names: set[str]) -> None:
      ("neutrophill", "neutrophil"), ("neutrohpil", "neutrophil"), ("eosinofil", "eosinophil"), ("naevi s", "naevis"),
      ("malignent", "malignant")],
 )  # fmt: skip
-def test_silent_a9_spellings_and_near_spellings_are_named_with_the_option(rarer: str, common: str) -> None:
+def test_spellings_and_near_spellings_are_named_with_the_option(rarer: str, common: str) -> None:
     messages = [message for _, message in describe({common: 40, rarer: 2}, multilabel=False)]
     assert len(messages) == 1
     assert f"{rarer}={common}" in messages[0]
@@ -111,20 +109,20 @@ def test_silent_a9_spellings_and_near_spellings_are_named_with_the_option(rarer:
 @pytest.mark.parametrize(
     "word", ["N/A", "n/a", "NA", "NaN", "?", "-", "--", "unknown", "Missing", "null", "unlabelled"]
 )
-def test_silent_a9_words_for_a_missing_value_are_named_with_the_option(word: str) -> None:
+def test_words_for_a_missing_value_are_named_with_the_option(word: str) -> None:
     assert is_missing(word)
     (problem,) = describe({"benign": 20, "malignant": 20, word: 3}, multilabel=False)
     assert problem[0] == "label-missing-value"
     assert "--drop-class" in problem[1]
 
 
-def test_silent_a9_a_class_of_few_images_is_noted() -> None:
+def test_a_class_of_few_images_is_noted() -> None:
     assert "naevus 1" in rare_classes({"benign": 20, "malignant": 20, "naevus": 1})
     assert "b 1" in rare_classes({"a": 9, "b": 1})
     assert rare_classes({"benign": 20, "malignant": 20}) == ""
 
 
-def test_silent_a9_import_and_check_name_them_and_the_options_mend_them(tmp_path: Path) -> None:
+def test_import_and_check_name_them_and_the_options_mend_them(tmp_path: Path) -> None:
     cells = ["benign"] * 12 + ["Benign"] + ["malignant"] * 12 + ["N/A", "?"]
     path = table(tmp_path / "s", cells)
     output = run("table", str(path), "-o", str(tmp_path / "out"))
@@ -155,7 +153,7 @@ def test_a_dropped_class_of_several_leaves_the_others(tmp_path: Path) -> None:
     assert labels(found) == [("a",), (), ("a", "c"), None]
 
 
-def test_silent_a_binary_column_is_a_task_of_two_classes(tmp_path: Path) -> None:
+def test_a_binary_column_is_a_task_of_two_classes(tmp_path: Path) -> None:
     path = table(tmp_path, ["1", "0", "0.0", "1.0", ""], header="melanoma")
     found = read_tables(path, TableOptions(one_hot=("melanoma",)))
     assert found.classes == ("not melanoma", "melanoma")
@@ -166,7 +164,7 @@ def test_silent_a_binary_column_is_a_task_of_two_classes(tmp_path: Path) -> None
     assert tasks_of(one) == ("multilabel",)
 
 
-def test_silent_a_pattern_for_patients_is_searched_in_the_images_that_a_table_lists(tmp_path: Path) -> None:
+def test_a_pattern_for_patients_is_searched_in_the_images_that_a_table_lists(tmp_path: Path) -> None:
     path = table(tmp_path, ["a", "a", "b", "b"])
     found = read_tables(path, TableOptions(group_pattern=r"^(p\d+)_"))
     assert [row.group for row in found.rows] == ["p0", "p0", "p1", "p1"]
@@ -176,7 +174,7 @@ def test_silent_a_pattern_for_patients_is_searched_in_the_images_that_a_table_li
         read_tables(path, TableOptions(group_pattern="(.)", group="label"))
 
 
-def test_silent_b5_check_proposes_the_columns_that_people_use(tmp_path: Path) -> None:
+def test_check_proposes_the_columns_that_people_use(tmp_path: Path) -> None:
     path = table(tmp_path / "s", ["lymphocyte", "neutrophil"] * 6, header="cell type")
     path.write_text(path.read_text().replace("image,", "filename,", 1))
     (report,) = check_path(tmp_path / "s", duplicates=False)
@@ -186,7 +184,7 @@ def test_silent_b5_check_proposes_the_columns_that_people_use(tmp_path: Path) ->
     assert "--label 'cell type'" in str(report.command)
 
 
-def test_silent_b5_check_proposes_the_separator_and_the_negative_of_chest_x_rays(tmp_path: Path) -> None:
+def test_check_proposes_the_separator_and_the_negative_of_chest_x_rays(tmp_path: Path) -> None:
     path = table(tmp_path / "s", ["Edema|Mass", "Edema", "Mass", "No Finding"] * 3, header="Finding Labels")
     path.write_text(path.read_text().replace("image,", "Image Index,", 1))
     (report,) = check_path(tmp_path / "s", duplicates=False)
@@ -196,7 +194,7 @@ def test_silent_b5_check_proposes_the_separator_and_the_negative_of_chest_x_rays
     assert report.count("error") == 0
 
 
-def test_silent_b5_of_several_tables_the_one_that_lists_the_images_is_proposed(tmp_path: Path) -> None:
+def test_of_several_tables_the_one_that_lists_the_images_is_proposed(tmp_path: Path) -> None:
     table(tmp_path / "s", ["melanoma", "naevus"] * 3, header="dx")
     (tmp_path / "s/LesionGroupings.csv").write_text("lesion_id,image\nL1,other_1\nL2,other_2\n")
     (report,) = check_path(tmp_path / "s", duplicates=False)
@@ -206,7 +204,7 @@ def test_silent_b5_of_several_tables_the_one_that_lists_the_images_is_proposed(t
     assert "labels.csv (6 of 6 images found, label dx)" in finding.message
 
 
-def test_silent_b6_all_faults_are_printed_at_once(tmp_path: Path) -> None:
+def test_all_faults_are_printed_at_once(tmp_path: Path) -> None:
     path = table(tmp_path / "s", ["a", "b", "a", "b"])
     path.write_text(path.read_text() + "gone.png,a\nlost.png,b\n,a\n")
     result = CliRunner().invoke(app, ["data", "import", "table", str(path), "-o", str(tmp_path / "out")])
@@ -216,7 +214,7 @@ def test_silent_b6_all_faults_are_printed_at_once(tmp_path: Path) -> None:
         assert words in output
 
 
-def test_silent_b6_skipped_rows_are_named_as_skipped_not_as_errors(tmp_path: Path) -> None:
+def test_skipped_rows_are_named_as_skipped_not_as_errors(tmp_path: Path) -> None:
     path = table(tmp_path / "s", ["a", "b", "a", "b"])
     path.write_text(path.read_text() + "gone.png,a\n")
     output = run("table", str(path), "-o", str(tmp_path / "out"), "--skip-missing")
@@ -227,6 +225,6 @@ def test_silent_b6_skipped_rows_are_named_as_skipped_not_as_errors(tmp_path: Pat
     assert "use --skip-missing" not in output
 
 
-def test_silent_b6_all_unnamed_values_of_masks_are_named_at_once(tmp_path: Path) -> None:
+def test_all_unnamed_values_of_masks_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(S4miError, match="--mask-value 2=NAME --mask-value 3=NAME"):
         name_mask_values({0, 1, 2, 3}, naming=DatasetNaming("x", mask_values={0: "background", 1: "rim"}))

@@ -66,7 +66,7 @@ def assert_same_masks(one: ImportResult, other: ImportResult) -> None:
         np.testing.assert_array_equal(read_mask(row.mask, values), read_mask(expected.mask, wanted))
 
 
-def test_silent_a1_a_mask_with_another_affine_is_refused_naming_both_and_the_option(tmp_path: Path) -> None:
+def test_a_mask_with_another_affine_is_refused_naming_both_and_the_option(tmp_path: Path) -> None:
     source = write(tmp_path / "in", lesion(), np.eye(4), grid=np.diag([-1.0, -1, 2, 1]))
     with pytest.raises(S4miError) as caught:
         imported(source, tmp_path / "out")
@@ -81,14 +81,14 @@ def test_silent_a1_a_mask_with_another_affine_is_refused_naming_both_and_the_opt
     assert [finding.severity for finding in report.findings if finding.code == "mask-affine"] == ["error"]
 
 
-def test_silent_a1_the_affine_of_the_image_aligns_the_mask(tmp_path: Path) -> None:
+def test_the_affine_of_the_image_aligns_the_mask(tmp_path: Path) -> None:
     source = write(tmp_path / "in", lesion(), np.eye(4))
     written = imported(source, tmp_path / "out", image_affine=True)
     assert_masks_cover_the_lesion(written)
     assert "NIfTI masks read with the affine of their image" in written.spec.conversion
 
 
-def test_silent_a1_the_affine_of_the_image_needs_its_shape(tmp_path: Path) -> None:
+def test_the_affine_of_the_image_needs_its_shape(tmp_path: Path) -> None:
     source = write(tmp_path / "in", np.ascontiguousarray(lesion().transpose(1, 0, 2)), np.eye(4))
     with pytest.raises(S4miError, match="stored as 7×6×5 voxels, its image as 6×7×5"):
         imported(source, tmp_path / "out", image_affine=True)
@@ -97,7 +97,7 @@ def test_silent_a1_the_affine_of_the_image_needs_its_shape(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "order", STORED_ORDERS, ids=lambda order: "".join(f"{a}{'+' if s > 0 else '-'}" for a, s in order)
 )
-def test_silent_a1_the_same_grid_stored_in_any_order_fits(tmp_path: Path, order: NDArray[np.int64]) -> None:
+def test_the_same_grid_stored_in_any_order_fits(tmp_path: Path, order: NDArray[np.int64]) -> None:
     mask = nibabel.Nifti1Image(lesion(), GRID).as_reoriented(order)
     source = write(tmp_path / "in", np.asarray(mask.dataobj), mask.affine)
     assert_masks_cover_the_lesion(imported(source, tmp_path / "out"))
@@ -117,7 +117,7 @@ def moved(entry: tuple[int, int], by: float) -> NDArray[np.float64]:
         (moved((1, 1), -0.01), "spacing"), (moved((0, 1), 0.05), "axes"), (moved((1, 2), -0.1), "axes"),
     ],
 )  # fmt: skip
-def test_silent_a1_axes_origin_and_spacing_may_differ_by_rounding_alone(
+def test_axes_origin_and_spacing_may_differ_by_rounding_alone(
     tmp_path: Path, affine: NDArray[np.float64], what: str | None
 ) -> None:
     source = write(tmp_path / "in", lesion(), affine)
@@ -128,7 +128,7 @@ def test_silent_a1_axes_origin_and_spacing_may_differ_by_rounding_alone(
         imported(source, tmp_path / "out")
 
 
-def test_silent_a2_further_masks_of_a_volume_are_united(tmp_path: Path) -> None:
+def test_further_masks_of_a_volume_are_united(tmp_path: Path) -> None:
     folder = write(tmp_path / "source", lesion(), GRID)
     image = nibabel.load(folder / "masks" / "a.nii.gz")
     first = np.asarray(image.dataobj)
@@ -143,7 +143,7 @@ def test_silent_a2_further_masks_of_a_volume_are_united(tmp_path: Path) -> None:
     assert_same_masks(one, other)
 
 
-def test_silent_a2_a_further_mask_on_another_grid_is_refused(tmp_path: Path) -> None:
+def test_a_further_mask_on_another_grid_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "source", lesion(), GRID)
     image = nibabel.load(folder / "masks" / "a.nii.gz")
     shifted = image.affine.copy()

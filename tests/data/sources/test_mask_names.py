@@ -56,7 +56,7 @@ def busi(folder: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("number", NUMBERS)
-def test_silent_a2_every_way_of_naming_a_mask_beside_its_image_is_refused_with_the_option(
+def test_every_way_of_naming_a_mask_beside_its_image_is_refused_with_the_option(
     tmp_path: Path, suffix: str, number: str
 ) -> None:
     for image in ("case 1", "case 2"):
@@ -71,7 +71,7 @@ def test_silent_a2_every_way_of_naming_a_mask_beside_its_image_is_refused_with_t
     ]  # fmt: skip
 
 
-def test_silent_a2_masks_named_by_a_prefix_are_refused_with_the_command(tmp_path: Path) -> None:
+def test_masks_named_by_a_prefix_are_refused_with_the_command(tmp_path: Path) -> None:
     for name in ("a.png", "mask_a.png", "b.png", "mask_b.png"):
         (tmp_path / name).touch()
     (finding,) = read_folder(tmp_path).findings
@@ -96,7 +96,7 @@ def test_images_named_like_masks_are_images_where_the_user_says_so(tmp_path: Pat
     assert found.findings == ()
 
 
-def test_silent_a2_several_masks_of_an_image_are_united(tmp_path: Path) -> None:
+def test_several_masks_of_an_image_are_united(tmp_path: Path) -> None:
     written = write_import(
         read_folder(busi(tmp_path / "busi"), FolderOptions(mask_suffix="_mask")),
         tmp_path / "out",
@@ -114,7 +114,7 @@ def test_silent_a2_several_masks_of_an_image_are_united(tmp_path: Path) -> None:
     assert {row.labels for row in manifest.rows} == {("benign",), ("malignant",)}
 
 
-def test_silent_a2_check_of_the_folder_proposes_a_command_that_works(tmp_path: Path) -> None:
+def test_check_of_the_folder_proposes_a_command_that_works(tmp_path: Path) -> None:
     (report,) = check_path(busi(tmp_path / "busi"))
     assert report.command is not None
     assert report.summary is not None
@@ -130,7 +130,7 @@ def test_silent_a2_check_of_the_folder_proposes_a_command_that_works(tmp_path: P
 @pytest.mark.parametrize(
     "names", [("a_mask", "a_mask_1"), ("a", "a_1"), ("a_1_mask", "a_2_mask"), ("a_mask1", "a_mask2")]
 )
-def test_silent_a2_several_masks_in_a_folder_of_masks_are_united(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_several_masks_in_a_folder_of_masks_are_united(tmp_path: Path, names: tuple[str, str]) -> None:
     picture(tmp_path / "s/images/a.png")
     square(tmp_path / f"s/masks/{names[0]}.png", 1, 1)
     square(tmp_path / f"s/masks/{names[1]}.png", 5, 8)
@@ -144,7 +144,7 @@ def test_silent_a2_several_masks_in_a_folder_of_masks_are_united(tmp_path: Path,
         assert len(read_pairs(tmp_path / "s").united) == 1
 
 
-def test_silent_a2_masks_that_contradict_each_other_are_refused_by_name(tmp_path: Path) -> None:
+def test_masks_that_contradict_each_other_are_refused_by_name(tmp_path: Path) -> None:
     picture(tmp_path / "s/images/a.png")
     square(tmp_path / "s/masks/a.png", 1, 1, value=2)
     square(tmp_path / "s/masks/a_1.png", 2, 2, value=3)
@@ -153,7 +153,7 @@ def test_silent_a2_masks_that_contradict_each_other_are_refused_by_name(tmp_path
         write_import(read_folder(tmp_path / "s"), tmp_path / "out", naming=DatasetNaming("x", mask_values=names))
 
 
-def test_silent_a2_folders_of_masks_are_not_classes(tmp_path: Path) -> None:
+def test_folders_of_masks_are_not_classes(tmp_path: Path) -> None:
     for number in range(3):
         picture(tmp_path / f"s/Original/{number}.png", seed=number)
         square(tmp_path / f"s/Ground Truth/{number}.png", 1, 1)
@@ -174,7 +174,7 @@ def test_words_for_folders_of_masks(name: str, expected: bool) -> None:
     assert is_mask_word(name) == expected
 
 
-def test_silent_a2_check_names_masks_among_the_images_of_an_older_data_set(tmp_path: Path) -> None:
+def test_check_names_masks_among_the_images_of_an_older_data_set(tmp_path: Path) -> None:
     busi(tmp_path / "s")
     found = read_folder(tmp_path / "s", FolderOptions(mask_suffix=""))
     written = write_import(found, tmp_path / "out", naming=DatasetNaming("x"))
@@ -184,7 +184,7 @@ def test_silent_a2_check_names_masks_among_the_images_of_an_older_data_set(tmp_p
     assert len(finding.rows) == 8
 
 
-def test_silent_kvasir_masks_stored_as_jpeg_are_read_by_a_threshold_that_check_proposes(tmp_path: Path) -> None:
+def test_kvasir_masks_stored_as_jpeg_are_read_by_a_threshold_that_check_proposes(tmp_path: Path) -> None:
     truth = np.zeros((64, 96, 3), dtype=np.uint8)
     truth[13:41, 21:70] = 255
     (tmp_path / "s/masks").mkdir(parents=True)
@@ -206,7 +206,7 @@ def test_silent_kvasir_masks_stored_as_jpeg_are_read_by_a_threshold_that_check_p
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
-def test_silent_instance_masks_with_ids_above_255_are_one_class_by_mask_nonzero(
+def test_instance_masks_with_ids_above_255_are_one_class_by_mask_nonzero(
     tmp_path: Path, dtype: type, suffix: str
 ) -> None:
     if suffix == ".png" and dtype is np.int32:

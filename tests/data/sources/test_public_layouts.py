@@ -83,7 +83,7 @@ def test_every_layout_is_expected_and_drawn() -> None:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_silent_data_set_is_imported_by_the_one_command_that_check_proposes(
+def test_data_set_is_imported_by_the_one_command_that_check_proposes(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "PCam":
@@ -131,7 +131,7 @@ def assert_split(manifest: Manifest, *, seed: int) -> None:
             assert (row.split == "test") == (part_of[one] == "test")
 
 
-def test_silent_masks_of_layouts_keep_their_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_of_layouts_keep_their_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = {}
     for name in ("DSB2018", "GlaS", "DRIVE", "PanNuke", "BUSI"):

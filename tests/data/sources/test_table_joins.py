@@ -26,9 +26,7 @@ def source(folder: Path, *files: str, **tables: str) -> Path:
 @pytest.mark.parametrize(
     ("blank", "uncertain"), list(product(("no", "unknown"), ("yes", "no", "unknown"))), ids="-".join
 )
-def test_silent_b4_blank_and_uncertain_cells_mean_what_the_user_says(
-    tmp_path: Path, blank: str, uncertain: str
-) -> None:
+def test_blank_and_uncertain_cells_mean_what_the_user_says(tmp_path: Path, blank: str, uncertain: str) -> None:
     """By hand: a is 1 and blank, b is 0 and -1, c is 1 and 0, d is blank alone. Unknown is counted by class."""
     text = "image,x,y\na.png,1.0,\nb.png,0.0,-1.0\nc.png,1,0\nd.png,,\n"
     folder = source(tmp_path, "a.png", "b.png", "c.png", "d.png", labels=text)
@@ -46,14 +44,14 @@ def test_silent_b4_blank_and_uncertain_cells_mean_what_the_user_says(
     assert all(message.endswith(f"y {unknown}") for message in said)
 
 
-def test_silent_b4_without_a_meaning_they_are_refused_with_the_options(tmp_path: Path) -> None:
+def test_without_a_meaning_they_are_refused_with_the_options(tmp_path: Path) -> None:
     folder = source(tmp_path, "a.png", "b.png", labels="image,x,y\na.png,1,\nb.png,-1,0\n")
     messages = [finding.message for finding in read_tables(folder, TableOptions(one_hot=("x", "y"))).findings]
     assert "--blank no" in messages[0]
     assert "--uncertain unknown" in messages[1]
 
 
-def test_silent_b4_a_column_that_means_no_class_makes_blank_cells_no(tmp_path: Path) -> None:
+def test_a_column_that_means_no_class_makes_blank_cells_no(tmp_path: Path) -> None:
     text = "image,No Finding,x,y\na.png,1.0,,\nb.png,,1.0,\nc.png,,1.0,0.0\n"
     folder = source(tmp_path, "a.png", "b.png", "c.png", labels=text)
     options = TableOptions(one_hot=("No Finding", "x", "y"), negatives=("No Finding",), blank="unknown")
@@ -63,9 +61,7 @@ def test_silent_b4_a_column_that_means_no_class_makes_blank_cells_no(tmp_path: P
 
 
 @pytest.mark.parametrize("on", [None, "image=isic_id"])
-def test_silent_ham10000_a_joined_table_adds_its_columns_by_the_name_of_the_image(
-    tmp_path: Path, on: str | None
-) -> None:
+def test_ham10000_a_joined_table_adds_its_columns_by_the_name_of_the_image(tmp_path: Path, on: str | None) -> None:
     key = "image" if on is None else "isic_id"
     folder = source(
         tmp_path, "i_1.jpg", "i_2.jpg", "i_3.jpg",
@@ -91,19 +87,19 @@ def test_tables_that_do_not_fit_are_named(tmp_path: Path, groups: str, message: 
         read_tables(folder / "labels.csv", TableOptions(group="lesion_id", join=(folder / "groups.csv",)))
 
 
-def test_silent_ham10000_images_in_several_folders_are_found(tmp_path: Path) -> None:
+def test_ham10000_images_in_several_folders_are_found(tmp_path: Path) -> None:
     folder = source(tmp_path, "part_1/a.jpg", "part_2/b.jpg", "b_3/images/c.jpg", labels="image\na\nb\nc\n")
     found = read_tables(folder, TableOptions(images=("part_1", "part_2", "b_*/images")))
     assert [row.image.name for row in found.rows] == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-def test_silent_chexpert_paths_may_begin_with_the_name_of_the_folder(tmp_path: Path) -> None:
+def test_chexpert_paths_may_begin_with_the_name_of_the_folder(tmp_path: Path) -> None:
     folder = source(tmp_path / "CheXpert", "train/p1/v.jpg", train="Path\nCheXpert/train/p1/v.jpg\n")
     (row,) = read_tables(folder, TableOptions(image="Path")).rows
     assert row.image == folder / "train" / "p1" / "v.jpg"
 
 
-def test_silent_aptos_a_table_for_each_part_is_the_official_split(tmp_path: Path) -> None:
+def test_aptos_a_table_for_each_part_is_the_official_split(tmp_path: Path) -> None:
     folder = source(tmp_path, "a.png", "b.png", train="image,label\na,x\n", test="image\nb\n")
     found = read_tables(folder, TableOptions(label="label"))
     assert {row.image.name: (row.split, row.labels) for row in found.rows} == {
@@ -112,7 +108,7 @@ def test_silent_aptos_a_table_for_each_part_is_the_official_split(tmp_path: Path
     assert "no-test-labels" in [finding.code for finding in found.findings]
 
 
-def test_silent_chestxray14_lists_of_files_are_the_official_split(tmp_path: Path) -> None:
+def test_chestxray14_lists_of_files_are_the_official_split(tmp_path: Path) -> None:
     folder = source(tmp_path, "x/a.png", "x/b.png", "x/c.png", labels="image,label\nx/a.png,u\nx/b.png,v\nx/c.png,u\n")
     (folder / "train_val_list.txt").write_text("a.png\nb\nmissing.png\n", encoding="utf-8")
     (folder / "held_out.txt").write_text("x/c.png\n", encoding="utf-8")
@@ -138,7 +134,7 @@ def test_all_missing_columns_are_named_at_once(tmp_path: Path) -> None:
         read_tables(folder, TableOptions(label="dx", group="who"))
 
 
-def test_silent_b12_b13_a_class_of_one_image_can_be_left_out(tmp_path: Path) -> None:
+def test_b13_a_class_of_one_image_can_be_left_out(tmp_path: Path) -> None:
     folder = source(tmp_path, "a.png", "b.png", "c.png", labels="image,label\na,x\nb,y\nc,rare\n")
     edited = edit_labels(read_tables(folder), {}, ["rare"])
     assert edited.classes == ("x", "y")

@@ -224,7 +224,7 @@ def test_a_killed_import_resumes_to_the_same_result(tmp_path: Path) -> None:
     assert different == ["dataset.yaml"]  # the names of the two data sets differ
 
 
-def test_silent_b6_images_that_stay_in_place_and_cannot_be_read_are_named_and_skipped(tmp_path: Path) -> None:
+def test_images_that_stay_in_place_and_cannot_be_read_are_named_and_skipped(tmp_path: Path) -> None:
     """A text file, a JPEG and a PNG cut off in the middle; a JPEG with bytes after its end is whole."""
     source = tmp_path / "source"
     source.mkdir()
@@ -250,7 +250,7 @@ def test_silent_b6_images_that_stay_in_place_and_cannot_be_read_are_named_and_sk
         write_import(read_folder(source), tmp_path / "none", naming=DatasetNaming("x"))
 
 
-def test_silent_a4_slices_that_stay_dicom_are_not_stretched_one_by_one(tmp_path: Path) -> None:
+def test_slices_that_stay_dicom_are_not_stretched_one_by_one(tmp_path: Path) -> None:
     dicom_files = pytest.importorskip("dicom_files", reason="pydicom is in the extra `dicom`")
     for number in range(3):
         path = tmp_path / "in" / f"{number}.dcm"

@@ -27,7 +27,7 @@ def manifest(rows: list[tuple[str, str, str | None]]) -> Manifest:
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(1, 4), min_size=2, max_size=20), st.integers(0, 5), st.data())
-def test_silent_drive_validation_is_drawn_by_whole_patients_and_the_test_part_stays(
+def test_drive_validation_is_drawn_by_whole_patients_and_the_test_part_stays(
     sizes: list[int], seed: int, data: st.DataObject
 ) -> None:
     rows: list[tuple[str, str, str | None]] = [

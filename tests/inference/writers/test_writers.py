@@ -143,7 +143,7 @@ def test_a_dicom_image_gets_a_dicom_seg_object(tmp_path: Path, segmenter: Thresh
     assert float(rows(tmp_path / "out" / "measurements.csv")[0]["area_mm2"]) == pytest.approx(truth.sum() / 4)
 
 
-def test_silent_b10_the_masks_of_one_series_are_one_series(tmp_path: Path, segmenter: Threshold) -> None:
+def test_the_masks_of_one_series_are_one_series(tmp_path: Path, segmenter: Threshold) -> None:
     pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")
     uid = pydicom.uid.generate_uid
     shared = {name: uid() for name in ("StudyInstanceUID", "FrameOfReferenceUID")}
@@ -165,7 +165,7 @@ def test_silent_b10_the_masks_of_one_series_are_one_series(tmp_path: Path, segme
     assert [one.InstanceNumber for one in made] == [1, 2, 1]
 
 
-def test_silent_b9_ultrasound_without_a_frame_of_reference_is_listed_with_another_format(
+def test_ultrasound_without_a_frame_of_reference_is_listed_with_another_format(
     tmp_path: Path, segmenter: Threshold
 ) -> None:
     pytest.importorskip("highdicom", reason="highdicom is in the extra `dicom`")

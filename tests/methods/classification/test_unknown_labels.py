@@ -39,7 +39,7 @@ def drawn(seed: int = 0, n: int = 60, k: int = 3, d: int = 6) -> tuple[NDArray[A
 
 
 @pytest.mark.parametrize("loss", [multilabel_cross_entropy, lambda z, y: focal(z, y, gamma=1.5)], ids=["bce", "focal"])
-def test_silent_b4_losses_are_those_of_the_known_labels(loss: Callable[..., torch.Tensor]) -> None:
+def test_losses_are_those_of_the_known_labels(loss: Callable[..., torch.Tensor]) -> None:
     _, labels, known = drawn()
     y = torch.from_numpy(labels).float()
     z = torch.randn(y.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -52,7 +52,7 @@ def test_silent_b4_losses_are_those_of_the_known_labels(loss: Callable[..., torc
     assert loss(z, torch.full_like(y, NAN)).item() == 0
 
 
-def test_silent_b4_weights_of_positives_count_known_labels() -> None:
+def test_weights_of_positives_count_known_labels() -> None:
     """By hand: class a, 2 of 4 known; class b, 1 of 3 known."""
     labels = np.array([[1, 1], [1, 0], [0, 0], [0, NAN]])
     assert weights_of_classes(labels, 2, "inverse").tolist() == [1.0, 2.0]
@@ -63,7 +63,7 @@ def test_silent_b4_weights_of_positives_count_known_labels() -> None:
     assert not_fitted(np.array([[1, 0.0], [0, NAN], [NAN, 0]]), ("a", "b"))[0].endswith("b; label more images")
 
 
-def test_silent_b4_logistic_regression_is_that_of_scikit_learn_on_the_known_images() -> None:
+def test_logistic_regression_is_that_of_scikit_learn_on_the_known_images() -> None:
     x, y, known = drawn()
     fit = LogisticProblem(x, y, multilabel=True).fit(0.5)
     for k in range(3):
@@ -73,7 +73,7 @@ def test_silent_b4_logistic_regression_is_that_of_scikit_learn_on_the_known_imag
         np.testing.assert_allclose(fit.bias[k], oracle.intercept_[0], atol=1e-5)
 
 
-def test_silent_b4_a_class_that_is_never_known_is_not_fitted_and_disturbs_no_other() -> None:
+def test_a_class_that_is_never_known_is_not_fitted_and_disturbs_no_other() -> None:
     x, y, _ = drawn()
     y[:, 2] = NAN
     held_out = [np.arange(0, 60, 2), np.arange(1, 60, 2)]
@@ -84,7 +84,7 @@ def test_silent_b4_a_class_that_is_never_known_is_not_fitted_and_disturbs_no_oth
     assert (fit.weight[2] == 0).all()
 
 
-def test_silent_b4_boosting_of_a_class_is_that_of_its_known_images() -> None:
+def test_boosting_of_a_class_is_that_of_its_known_images() -> None:
     x, y, known = drawn()
     fit = fit_boosting(x, y, classes=3, sample_weight=np.ones(60), seed=5)
     own = known[:, 2]
@@ -98,7 +98,7 @@ def test_silent_b4_boosting_of_a_class_is_that_of_its_known_images() -> None:
 
 
 @pytest.mark.parametrize("name", ["logistic", "ridge", "knn", "prototype"])
-def test_silent_b4_heads_fit_a_class_that_is_known_everywhere_as_without_the_others(name: HeadName) -> None:
+def test_heads_fit_a_class_that_is_known_everywhere_as_without_the_others(name: HeadName) -> None:
     """Class 0 is known everywhere, so its logits are as good as those of a fit to it alone, and all are finite."""
     x, y, _ = drawn()
     tensor = torch.from_numpy(x).float()
@@ -119,7 +119,7 @@ def test_silent_b4_heads_fit_a_class_that_is_known_everywhere_as_without_the_oth
         assert roc_auc_score(y[own, k], both[own, k]) > 0.85
 
 
-def test_silent_b4_ridge_of_each_class_is_that_of_scikit_learn() -> None:
+def test_ridge_of_each_class_is_that_of_scikit_learn() -> None:
     x, y, known = drawn()
     head = new_head("ridge", multilabel=True)
     weight = weights_of_labels(y, np.ones(3))
@@ -132,7 +132,7 @@ def test_silent_b4_ridge_of_each_class_is_that_of_scikit_learn() -> None:
         np.testing.assert_allclose(np.asarray(head(samples.x))[:, k] / 4, oracle.predict(x), atol=1e-5)
 
 
-def test_silent_b4_folds_keep_the_known_positives_of_each_class_on_both_sides() -> None:
+def test_folds_keep_the_known_positives_of_each_class_on_both_sides() -> None:
     _, y, _ = drawn()
     for rows in folds(y, np.arange(60), generator=np.random.default_rng(0)):
         kept = np.setdiff1d(np.arange(60), rows)
@@ -142,7 +142,7 @@ def test_silent_b4_folds_keep_the_known_positives_of_each_class_on_both_sides() 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["frozen", "classical", "pseudo_labels", "finetune"])
-def test_silent_b4_every_method_learns_from_images_of_which_a_class_is_unknown(name: str) -> None:
+def test_every_method_learns_from_images_of_which_a_class_is_unknown(name: str) -> None:
     x, y, _ = drawn(n=40)
     settings = {"backbone": "tiny_resnet", "weights": "none"} if name != "classical" else {}
     config = METHODS[name].model_validate({"name": name, **settings})
@@ -167,7 +167,7 @@ def test_silent_b4_every_method_learns_from_images_of_which_a_class_is_unknown(n
     assert torch.isfinite(method.loss(batch).total)
 
 
-def test_silent_b4_scores_are_those_of_scikit_learn_on_the_known_labels() -> None:
+def test_scores_are_those_of_scikit_learn_on_the_known_labels() -> None:
     _, y, known = drawn(n=80)
     p = np.random.default_rng(1).random(y.shape)
     truth = np.where(known, y, -1).astype(np.int64)
@@ -196,7 +196,7 @@ def test_silent_b4_scores_are_those_of_scikit_learn_on_the_known_labels() -> Non
     assert interval.mean == pytest.approx(scores.f1_macro)
 
 
-def test_silent_b4_calibration_is_that_of_the_known_labels() -> None:
+def test_calibration_is_that_of_the_known_labels() -> None:
     _, y, known = drawn(n=80)
     p = np.clip(
         np.where(np.nan_to_num(y) == 1, 0.9, 0.2) + np.random.default_rng(2).normal(0, 0.1, y.shape), 0.01, 0.99

@@ -21,13 +21,13 @@ from s4mi.data.checks.scan import (
     FileEncoding,
     ProgressCallback,
     RowLocator,
-    relative_name,
     scan_dataset,
 )
 from s4mi.data.checks.summary import Summary, summarise
 from s4mi.data.checks.unlisted import find_unlisted
 from s4mi.data.manifest import Manifest, read_manifest
 from s4mi.data.masks import MAX_CODE
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import MANIFEST_NAME, Row
 from s4mi.data.sources.dicom_groups import dicom_findings, dicom_sources, group_dicom
 from s4mi.data.sources.find_arrays import is_arrays

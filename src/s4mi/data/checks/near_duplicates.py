@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s4mi.data.banded_masks import mask_chunks
-from s4mi.data.checks.scan import DatasetScan, FileEncoding, RowLocator, relative_name
+from s4mi.data.checks.scan import DatasetScan, FileEncoding, RowLocator
 from s4mi.data.copies import find_copies
 from s4mi.data.images import image_size
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import Row
 from s4mi.data.spec import Finding, Severity
 from s4mi.errors import S4miError
-
-NEAR_HINT = "keep one, give both the same group, or list the pair under `different` in dataset.yaml if they differ"
 
 
 def find_duplicates(

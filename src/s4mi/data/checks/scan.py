@@ -20,6 +20,7 @@ from s4mi.data.loading.file_hashes import DIGEST_BYTES, digest_of, stamp_of
 from s4mi.data.loading.thumbnail_store import ThumbnailKeeper
 from s4mi.data.mask_grid import affine_problem
 from s4mi.data.parallel import THREAD_LIMIT, end_processes, in_parallel
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import Row
 from s4mi.data.sketch_table import Sketch, unfilled
 from s4mi.data.sketches import sketch
@@ -266,11 +267,6 @@ def _check_labels(
         where = "the mask, but not in the label" if different <= in_mask else "the label, but not in the mask"
         message = f"{name}: {', '.join(sorted(different))} is in {where}; correct one of them"
         report("label-mask-disagree", message, "warning")
-
-
-def relative_name(path: Path, root: Path) -> str:
-    """Return `path` for messages, relative to `root` if it is below it."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def size_text(size: Size) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s4mi.data.checks.scan import relative_name
 from s4mi.data.files import is_image_file, stem_of
 from s4mi.data.manifest_paths import HERE, ManifestPaths
 from s4mi.data.names import existing_file
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import MANIFEST_NAME
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding

@@ -200,13 +200,6 @@ def apply_on_device(
     return pixels.contiguous(memory_format=torch.channels_last), masks
 
 
-def invert(affine: Tensor) -> Tensor:
-    """Invert (B, 2, 3) affine matrices, to map input to output coordinates."""
-    linear, shift = affine[:, :, :2], affine[:, :, 2:]
-    inverse = torch.linalg.inv(linear)
-    return torch.cat([inverse, -inverse @ shift], dim=2)
-
-
 def _affine(
     *, angle: Tensor, side: Tensor, flips: Tensor, position: Tensor, shift: Tensor, aspect: Tensor | None
 ) -> Tensor:

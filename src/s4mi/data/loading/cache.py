@@ -125,61 +125,99 @@ def _build(
     progress: ProgressCallback | None,
 ) -> None:
     sizes = _sizes(manifest)
-    tiles = np.array([len(preprocessing.grid((int(h), int(w))).corners) for h, w in sizes], dtype=np.int64)
-    first = np.concatenate([[0], np.cumsum(tiles)])
-    side, total = preprocessing.image_size, int(tiles.sum())
     location.mkdir(mode=0o700)
-    images = _on_disk(location / "images.npy", (total, side, side, 3))
-    masks = _on_disk(location / "masks.npy", (total if with_masks else 0, side, side))
-    kept = np.array([n for n, row in enumerate(manifest.rows) if is_kept(row.image.stat().st_size)], dtype=np.int64)
-    place = dict(zip(kept.tolist(), range(len(kept)), strict=True))
-    thumbnails = _on_disk(location / "thumbnails.npy", (len(kept), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
-    hashes = np.zeros(len(manifest.rows), dtype=np.uint64)
-    colours = np.zeros((len(manifest.rows), 3), dtype=np.float32)
-    signatures = np.zeros((len(manifest.rows), SIGNATURE_BYTES), dtype=np.uint8)
-    foreground = np.zeros(len(manifest.rows))
-    classes = len(manifest.spec.mask_classes) if with_masks else 0
-    pixels = np.zeros((total, classes), dtype=np.int64)
-    checksum = np.zeros(total, dtype=np.uint32)
+    building = _CacheInBuilding(location, manifest, preprocessing, sizes, with_masks=with_masks)
 
     def decode(number: int) -> str | None:
-        row, entries = manifest.rows[number], slice(first[number], first[number + 1])
         try:
-            image = _image(row, manifest)
-            small = thumbnail(image)
-            description = describe(small)
-            hashes[number], colours[number] = description.hash, description.colour
-            signatures[number] = np.frombuffer(description.signature, dtype=np.uint8)
-            if number in place:
-                thumbnails[place[number]] = small
-            decoded = preprocessing.images(image)
-            images[entries] = decoded
-            mask = np.full(decoded.shape[:3], IGNORE, dtype=np.uint8)
-            if with_masks:
-                if row.mask is not None:
-                    full_mask = _mask(row, manifest, size=(int(sizes[number][0]), int(sizes[number][1])))
-                    foreground[number] = foreground_share(full_mask)
-                    mask = preprocessing.masks(full_mask)
-                masks[entries] = mask
-                pixels[entries] = [np.bincount(piece.ravel(), minlength=256)[:classes] for piece in mask]
-            checksum[entries] = [
-                checksum_of(one, one_mask if with_masks else None) for one, one_mask in zip(decoded, mask, strict=True)
-            ]
+            building.add(number)
         except S4miError as error:
             return str(error)
         return None
 
     _raise_errors(_in_threads(decode, len(manifest.rows), progress), manifest)
-    for array in (images, masks, thumbnails):
-        array.flush()
-    row_of_entry = np.repeat(np.arange(len(manifest.rows)), tiles)
-    index = location / "index.npz"
-    os.close(os.open(index, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    np.savez(
-        index, row=row_of_entry, size=sizes, pixels=pixels, checksum=checksum,
-        digests=np.array(digests, dtype=np.str_), foreground=foreground, hashes=hashes, colours=colours,
-        signatures=signatures, kept=kept,
-    )  # fmt: skip
+    building.finish(digests)
+
+
+class _CacheInBuilding:
+    """The arrays of a cache while images are added to them, one by one, in any order and from several threads.
+
+    Args:
+        sizes: (R, 2) height and width of the image of each row of the manifest.
+    """
+
+    def __init__(
+        self, location: Path, manifest: Manifest, preprocessing: Preprocessing, sizes: NDArray[np.int64], *,
+        with_masks: bool,
+    ) -> None:  # fmt: skip
+        self._location, self._manifest, self._preprocessing = location, manifest, preprocessing
+        self._sizes, self._with_masks = sizes, with_masks
+        count = len(manifest.rows)
+        self._tiles = np.array([len(preprocessing.grid((int(h), int(w))).corners) for h, w in sizes], dtype=np.int64)
+        self._first = np.concatenate([[0], np.cumsum(self._tiles)])  # entry of the first tile of each row
+        side, total = preprocessing.image_size, int(self._tiles.sum())
+        self._images = _on_disk(location / "images.npy", (total, side, side, 3))
+        self._masks = _on_disk(location / "masks.npy", (total if with_masks else 0, side, side))
+        large = [number for number, row in enumerate(manifest.rows) if is_kept(row.image.stat().st_size)]
+        self._kept = np.array(large, dtype=np.int64)
+        self._thumbnail_of = {number: position for position, number in enumerate(large)}
+        self._thumbnails = _on_disk(location / "thumbnails.npy", (len(large), THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3))
+        self._hashes = np.zeros(count, dtype=np.uint64)
+        self._colours = np.zeros((count, 3), dtype=np.float32)
+        self._signatures = np.zeros((count, SIGNATURE_BYTES), dtype=np.uint8)
+        self._foreground = np.zeros(count)
+        self._classes = len(manifest.spec.mask_classes) if with_masks else 0
+        self._pixels = np.zeros((total, self._classes), dtype=np.int64)
+        self._checksum = np.zeros(total, dtype=np.uint32)
+
+    def add(self, number: int) -> None:
+        """Decode the image of a row, and its mask.
+
+        Raises:
+            S4miError: one of them cannot be read, or their sizes differ.
+        """
+        row, entries = self._manifest.rows[number], slice(self._first[number], self._first[number + 1])
+        image = _image(row, self._manifest)
+        self._describe(number, image)
+        images = self._preprocessing.images(image)
+        self._images[entries] = images
+        masks = self._add_mask(number, entries, shape=images.shape[:3]) if self._with_masks else None
+        self._checksum[entries] = [
+            checksum_of(tile, None if masks is None else masks[position]) for position, tile in enumerate(images)
+        ]
+
+    def _describe(self, number: int, image: Pixels) -> None:
+        """Keep what near-duplicates are found by."""
+        small = thumbnail(image)
+        description = describe(small)
+        self._hashes[number], self._colours[number] = description.hash, description.colour
+        self._signatures[number] = np.frombuffer(description.signature, dtype=np.uint8)
+        if number in self._thumbnail_of:
+            self._thumbnails[self._thumbnail_of[number]] = small
+
+    def _add_mask(self, number: int, entries: slice, *, shape: tuple[int, ...]) -> Pixels:
+        """Store and return the mask of a row in its (T, S, S) tiles, `IGNORE` where the row has none."""
+        row = self._manifest.rows[number]
+        masks = np.full(shape, IGNORE, dtype=np.uint8)
+        if row.mask is not None:
+            full_mask = _mask(row, self._manifest, size=(int(self._sizes[number][0]), int(self._sizes[number][1])))
+            self._foreground[number] = foreground_share(full_mask)
+            masks = self._preprocessing.masks(full_mask)
+        self._masks[entries] = masks
+        self._pixels[entries] = [np.bincount(mask.ravel(), minlength=256)[: self._classes] for mask in masks]
+        return masks
+
+    def finish(self, digests: Sequence[str]) -> None:
+        """Write what is left, once all images are added; `digests` are the hashes of their files."""
+        for array in (self._images, self._masks, self._thumbnails):
+            array.flush()
+        index = self._location / "index.npz"
+        os.close(os.open(index, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        np.savez(
+            index, row=np.repeat(np.arange(len(self._tiles)), self._tiles), size=self._sizes, pixels=self._pixels,
+            checksum=self._checksum, digests=np.array(digests, dtype=np.str_), foreground=self._foreground,
+            hashes=self._hashes, colours=self._colours, signatures=self._signatures, kept=self._kept,
+        )  # fmt: skip
 
 
 def _on_disk(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:

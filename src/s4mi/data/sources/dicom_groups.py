@@ -8,6 +8,7 @@ from s4mi.data.files import suffix_of
 from s4mi.data.formats import dicom
 from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.parallel import in_parallel
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import Row
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.spec import Finding
@@ -91,7 +92,7 @@ def dicom_findings(rows: Sequence[Row], sources: Mapping[Path, DicomSource], *, 
             f"{plural(len(burnt_in), 'DICOM file')} with text burned into the pixels, which the import keeps; "
             "inspect it and black out what identifies a person"
         )
-        yield Finding("dicom-burnt-in", "warning", _name(burnt_in[0], folder), None, message)
+        yield Finding("dicom-burnt-in", "warning", relative_name(burnt_in[0], folder), None, message)
     with_patient = sum(source.patient is not None for source in sources.values())
     if with_patient:
         message = (
@@ -118,7 +119,3 @@ def dicom_findings(rows: Sequence[Row], sources: Mapping[Path, DicomSource], *, 
             f"({some([path.name for path in unknown])}), each taken for a patient of its own; {NAME_PATIENTS}"
         )
         yield Finding("dicom-no-patient", "warning", ".", None, message)
-
-
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()

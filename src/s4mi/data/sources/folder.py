@@ -116,15 +116,15 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: Folder
     beside = [path for path in images if nrrd_seg.is_segmentation(path)] if mask_root == image_root else []
     if beside and len(beside) < len(images):
         masks = beside
-        images = [path for path in images if path not in set(beside)]
     elif mask_root != image_root:
         masks = image_files(mask_root)
         images = [path for path in images if not path.is_relative_to(mask_root)]
     elif options.mask_suffix:
         masks = [path for path in images if naming.is_mask(path)]
-        images = [path for path in images if path not in set(masks)]
     elif options.mask_suffix is None:
         unpaired = find_mask_folders(image_files(folder), folder, source=source)
+    of_masks = set(masks)
+    images = [path for path in images if path not in of_masks]
     if options.mask_suffix != "" and not unpaired:
         unpaired = find_masks_beside(images, source, suffix=options.mask_suffix if masks else None)
     matches = match(images, masks, image_roots=[image_root], mask_roots=[mask_root], naming=naming)

@@ -4,7 +4,7 @@ Images are always extracted from DICOM, NIfTI and NRRD files, even from those of
 and training needs no reader for these formats.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from s4mi.data.formats.dicom_series import DicomSource, read_source
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.mask_grid import affine_problem, is_placed, placement_problem
 from s4mi.data.parallel import in_parallel
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import Row
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.sources.dicom_groups import dicom_findings, group_dicom
@@ -127,7 +128,7 @@ def expand(
         error = next(filter(None, errors), None)
         if error is not None:
             code, severity, message = error
-            findings.append(Finding(code, severity, _relative_name(row.image, found.folder), None, message))
+            findings.append(Finding(code, severity, relative_name(row.image, found.folder), None, message))
             continue
         for new_row, images in _expand_row(row, contents, frames, found=found, like=like):
             rows.append(new_row)
@@ -138,24 +139,36 @@ def expand(
         found, {path: file.labelled for path, file in contents.items() if file.seg and not file.error}
     )
     findings += label_findings
+    expanded = replace(found, rows=tuple(rows), findings=tuple(findings), embedded=embedded)
+    return _with_segment_names(expanded, contents, named)
+
+
+def _with_segment_names(
+    found: FoundDataset, contents: Mapping[Path, _FileContents], named: Collection[Path]
+) -> FoundDataset:
+    """Give all segmentations whose segments have names the same list of them; masks without names are an error.
+
+    Args:
+        named: DICOM segmentations whose segments have names.
+    """
     of_dicom = {segment.label for path in named for segment in contents[path].labelled.values()}
     names = tuple(sorted(of_dicom | {name for file in contents.values() for name in file.segments}))
-    if names:
-        embedded = {
-            path: replace(image, segments=names) if image.file in named or _is_seg_nrrd(image, contents) else image
-            for path, image in embedded.items()
-        }
-        others = {row.mask for row in rows if row.mask is not None} - {
-            path for path, image in embedded.items() if image.segments
-        }
-        if others:
-            message = (
-                "masks are segmentations whose segments have names, and others, whose values have none; "
-                "import them separately"
-            )
-            file = _relative_name(min(others), found.folder)
-            findings.append(Finding("mixed-masks", "error", file, None, message))
-    return replace(found, rows=tuple(rows), findings=tuple(findings), embedded=embedded, segments=names)
+    if not names:
+        return replace(found, segments=())
+    embedded = {
+        path: replace(image, segments=names) if image.file in named or _is_seg_nrrd(image, contents) else image
+        for path, image in found.embedded.items()
+    }
+    findings = found.findings
+    with_names = {path for path, image in embedded.items() if image.segments}
+    if others := {row.mask for row in found.rows if row.mask is not None} - with_names:
+        message = (
+            "masks are segmentations whose segments have names, and others, whose values have none; "
+            "import them separately"
+        )
+        file = relative_name(min(others), found.folder)
+        findings = (*findings, Finding("mixed-masks", "error", file, None, message))
+    return replace(found, findings=findings, embedded=embedded, segments=names)
 
 
 def _is_seg_nrrd(image: EmbeddedImage, contents: Mapping[Path, _FileContents]) -> bool:
@@ -262,26 +275,18 @@ def _expand_row(
         return
     count = image.images
     if group is None and count > 1:
-        group = _relative_name(row.image.with_name(stem_of(row.image)), folder)
+        group = relative_name(row.image.with_name(stem_of(row.image)), folder)
+    stem_of_mask = "" if row.mask is None else stem_of(row.mask)
+    if by_reference:  # one segmentation may hold the masks of a whole series
+        stem_of_mask = relative_name(row.image.with_name(stem_of(row.image)), folder).strip("/").replace("/", "__")
     for frame in frames.indices(count):
         embedded: dict[Path, EmbeddedImage] = {}
-        paths: dict[str, Path | None] = {}
-        for kind, path, file in (("image", row.image, image), ("mask", row.mask, mask)):
-            paths[kind] = path
-            extracts = (turned or by_reference) if kind == "mask" else bool(channels)
-            if path is not None and (file.header is not None or extracts):
-                stem = stem_of(path)
-                if by_reference and kind == "mask":  # one segmentation may hold the masks of a whole series
-                    image_name = _relative_name(row.image.with_name(stem_of(row.image)), folder)
-                    stem = image_name.strip("/").replace("/", "__")
-                extracted = path / (f"{stem}_{frame:03d}.png" if count > 1 else f"{stem}.png")
-                paths[kind] = extracted
-                others = further if kind == "mask" else channels
-                like_of = like if kind == "mask" else None
-                embedded[extracted] = EmbeddedImage(path, frame=frame, like=like_of, others=others)
-        assert paths["image"] is not None
-        yield replace(row, image=paths["image"], mask=paths["mask"], group=group), embedded
-
-
-def _relative_name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+        new_image, new_mask = row.image, row.mask
+        number = f"_{frame:03d}" if count > 1 else ""
+        if image.header is not None or channels:
+            new_image = row.image / f"{stem_of(row.image)}{number}.png"
+            embedded[new_image] = EmbeddedImage(row.image, frame=frame, others=channels)
+        if row.mask is not None and (mask.header is not None or turned or by_reference):
+            new_mask = row.mask / f"{stem_of_mask}{number}.png"
+            embedded[new_mask] = EmbeddedImage(row.mask, frame=frame, like=like, others=further)
+        yield replace(row, image=new_image, mask=new_mask, group=group), embedded

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from s4mi.data.names import normalised
+from s4mi.data.relative_name import relative_name
 from s4mi.data.sources.pair_by_name import some
 from s4mi.data.sources.read_table import ENCODING, SourceTable, TableRow, read_table
 from s4mi.data.sources.table_options import TableOptions
@@ -62,9 +63,8 @@ def _join(table: SourceTable, path: Path, options: TableOptions, *, source: Path
     joined = replace(table, columns=(*table.columns, *added), records=tuple(records))
     if not without:
         return joined, []
-    file = other.path.relative_to(source) if other.path.is_relative_to(source) else other.path
     message = f"{plural(len(without), 'row')} of {table.path.name} not in this table: {some(without)}; add them to it"
-    return joined, [Finding("not-joined", "warning", file.as_posix(), None, message)]
+    return joined, [Finding("not-joined", "warning", relative_name(other.path, source), None, message)]
 
 
 def _key(cell: str) -> str:

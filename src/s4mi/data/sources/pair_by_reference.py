@@ -52,4 +52,5 @@ def match_segmentations(images: Sequence[Path], masks: Sequence[Path]) -> tuple[
         {first: tuple(others) for first, others in further.items()},
         findings,
     )
-    return matches, [mask for mask in masks if mask not in set(segmentations)]
+    matched = set(segmentations)
+    return matches, [mask for mask in masks if mask not in matched]

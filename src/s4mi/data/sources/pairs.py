@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import Row
 from s4mi.data.sources.affix_use import image_affix_findings, masks_in_images
 from s4mi.data.sources.pair_by_name import AffixPattern, Matches, left_out, match, some
@@ -152,7 +153,8 @@ def _read_part(
     images = list(dict.fromkeys(path for root in image_roots for path in image_files(root)))
     if set(image_roots) & set(mask_roots):
         masks = [path for path in masks if options.naming.is_mask(path)]
-        images = [path for path in images if path not in set(masks)]
+        of_masks = set(masks)
+        images = [path for path in images if path not in of_masks]
     else:
         images = [path for path in images if not any(path.is_relative_to(root) for root in mask_roots)]
     seen += images
@@ -179,7 +181,7 @@ def _read_part(
         for image in images
     ]  # fmt: skip
     root = mask_roots[0] if mask_roots else folder
-    location = root.relative_to(source).as_posix() if root.is_relative_to(source) else root.as_posix()
+    location = relative_name(root, source)
     return rows, replace(matches, findings=[replace(finding, file=location) for finding in matches.findings])
 
 

@@ -9,6 +9,7 @@ from s4mi.data.files import read_frame, read_header, suffix_of
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity
 from s4mi.data.parallel import in_parallel
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import Row
 from s4mi.data.series import series_limits
 from s4mi.data.sources.types import ProgressCallback
@@ -34,9 +35,9 @@ def verify_images(rows: Sequence[Row], folder: Path, *, progress: ProgressCallba
     kept, findings, grey = [], [], []
     for row, channels in zip(rows, results, strict=True):
         if isinstance(channels, str):
-            name = row.image.relative_to(folder) if row.image.is_relative_to(folder) else row.image
+            name = relative_name(row.image, folder)
             message = f"image {row.image.name!r} {channels}; row {row.id!r} skipped"
-            findings.append(Finding("unreadable", "warning", name.as_posix(), None, message))
+            findings.append(Finding("unreadable", "warning", name, None, message))
         else:
             kept.append(row)
             grey.append(channels < 3)

@@ -28,7 +28,6 @@ from s4mi.data.sources.synthetic_drawing import (
 FIBRE: Colour = (0.20, 0.62, 0.34)
 SPECK: Colour = (0.75, 0.85, 0.60)
 HAZE: Colour = (0.25, 0.30, 0.85)
-MOST_TYPES = 4
 MOST_OVERLAP = 0.3  # maximum overlap, as a fraction of the smaller of two nuclei, so that each remains visible
 
 

@@ -6,8 +6,8 @@ present) or in one column of 0 and 1 per class; an image with an empty cell is n
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from s4mi.data.row import MANIFEST_NAME, PARTS, Row
@@ -75,55 +75,82 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     if not tables:
         raise S4miError(f"{source}: contains no table ({', '.join(TABLE_SUFFIXES)}); pass the path of the table")
     _require_matches(options, [path.parent for path in tables.values()])
-    rows: list[Row] = []
-    findings: list[Finding] = []
-    cells: Counter[str] = Counter()
-    unknown: Counter[str] = Counter()
-    texts: list[str] = []
-    masked = False
-    for part, path in tables.items():
-        table, join_findings = join_tables(read_with(path, options), options, source=folder)
-        findings.extend(join_findings)
-        own, unlabelled = _without_labels(table, options, part=part, source=folder)
-        findings.extend(unlabelled)
-        reader = TableReader(table, own, part=part, source=folder)
-        rows.extend(reader.rows())
-        masked |= reader.mask is not None
-        findings.extend(reader.findings)
-        cells += reader.label_names
-        texts += [record.cells[reader.label] for record in table.records if reader.label]
-        unknown += reader.unknown
-    if not masked:
+    read = _read_all(tables, options, source=folder)
+    if not read.masked:
         given = {"--masks": ", ".join(options.masks or ())}
         refuse_unused(given, because="without a column of masks", hint="name it with --mask COLUMN")
     if options.one_hot:
         classes = one_hot_classes(options)
     else:
-        classes = tuple(sorted({name for row in rows for name in row.labels or ()}))
-    counts = {len(row.labels) for row in rows if row.labels is not None}
-    multilabel = options.multilabel or bool(options.negatives) or bool(counts - {1})
+        classes = tuple(sorted({name for row in read.rows for name in row.labels or ()}))
+    multilabel = options.multilabel or bool(options.negatives) or bool(read.labels_per_image - {1})
     first_table = _name(next(iter(tables.values())), folder)
-    if unknown:
-        counted = ", ".join(f"{name} {count}" for name, count in unknown.items())
-        message = f"unknown in so many images, which are neither trained nor scored on the class: {counted}"
-        findings.append(Finding("unknown-labels", "note", first_table, None, message))
-    if not options.one_hot:
-        findings += label_cell_findings(cells, options, file=first_table)
-    findings += _folders_of_parts(rows, options, folder=folder, file=first_table)
-    if options.separator and not any(options.separator in text for text in texts):
-        message = f"--label-separator {options.separator!r} is in no label; correct it if labels have several names"
-        findings.append(Finding("label-separator", "warning", first_table, None, message))
-    if not options.one_hot and not (options.multilabel or options.negatives) and counts == {0, 1}:
-        line = next(row.line for row in rows if row.labels == ())
-        message = "label 'none' means annotated with no class present; use --multilabel if so, else rename the class"
-        findings.append(Finding("label-none", "error", first_table, line, message))
+    findings = [*read.findings, *_findings_of_all(read, options, folder=folder, file=first_table)]
     if len(classes) == 1 and not multilabel and all(finding.severity != "error" for finding in findings):
         message = f"{classes[0]!r} is the only label; choose another column with --label, or none with --label ''"
         findings.append(Finding("one-class", "error", first_table, 1, message))
     return FoundDataset(
-        folder, "a table of images", tuple(rows), classes, tuple(findings), multilabel, listed=source.is_file(),
+        folder, "a table of images", tuple(read.rows), classes, tuple(findings), multilabel, listed=source.is_file(),
         table=first_table if len(tables) == 1 else "",
     )  # fmt: skip
+
+
+@dataclass
+class _ReadTables:
+    """What the tables of all parts say.
+
+    Attributes:
+        label_names: how often each name is in a cell of labels. label_cells: these cells.
+        unknown: of how many images it is unknown whether they show a class, by class.
+        masked: whether a table has a column of masks.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    label_names: Counter[str] = field(default_factory=Counter)
+    label_cells: list[str] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
+    masked: bool = False
+
+    @property
+    def labels_per_image(self) -> set[int]:
+        """The numbers of labels that annotated images have."""
+        return {len(row.labels) for row in self.rows if row.labels is not None}
+
+
+def _read_all(tables: Mapping[Part | None, Path], options: TableOptions, *, source: Path) -> _ReadTables:
+    """Read the tables of all parts, joined with others where the options ask for it."""
+    read = _ReadTables()
+    for part, path in tables.items():
+        table, join_findings = join_tables(read_with(path, options), options, source=source)
+        own, unlabelled = _without_labels(table, options, part=part, source=source)
+        reader = TableReader(table, own, part=part, source=source)
+        read.rows += reader.rows()
+        read.findings += [*join_findings, *unlabelled, *reader.findings]
+        read.label_names += reader.label_names
+        read.label_cells += [record.cells[reader.label] for record in table.records if reader.label]
+        read.unknown += reader.unknown
+        read.masked |= reader.mask is not None
+    return read
+
+
+def _findings_of_all(read: _ReadTables, options: TableOptions, *, folder: Path, file: str) -> Iterator[Finding]:
+    """Yield what is remarkable about the labels and folders of all tables together; `file` is the first table."""
+    if read.unknown:
+        counted = ", ".join(f"{name} {count}" for name, count in read.unknown.items())
+        message = f"unknown in so many images, which are neither trained nor scored on the class: {counted}"
+        yield Finding("unknown-labels", "note", file, None, message)
+    if not options.one_hot:
+        yield from label_cell_findings(read.label_names, options, file=file)
+    yield from _folders_of_parts(read.rows, options, folder=folder, file=file)
+    if options.separator and not any(options.separator in cell for cell in read.label_cells):
+        message = f"--label-separator {options.separator!r} is in no label; correct it if labels have several names"
+        yield Finding("label-separator", "warning", file, None, message)
+    multilabel = options.one_hot or options.multilabel or options.negatives
+    if not multilabel and read.labels_per_image == {0, 1}:
+        line = next(row.line for row in read.rows if row.labels == ())
+        message = "label 'none' means annotated with no class present; use --multilabel if so, else rename the class"
+        yield Finding("label-none", "error", file, line, message)
 
 
 def _folders_of_parts(rows: Sequence[Row], options: TableOptions, *, folder: Path, file: str) -> list[Finding]:

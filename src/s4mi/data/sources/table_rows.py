@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from s4mi.data.names import normalised
+from s4mi.data.relative_name import relative_name
 from s4mi.data.row import PARTS, Row
 from s4mi.data.sources.file_lookup import FileLookup
 from s4mi.data.sources.find_columns import columns_of_files
@@ -167,9 +168,5 @@ class TableReader:
         return part
 
     def _error(self, code: str, record: TableRow, message: str) -> None:
-        file = _name(self.table.path, self.source)
+        file = relative_name(self.table.path, self.source)
         self.findings.append(Finding(code, "error", file, record.line, message))
-
-
-def _name(path: Path, source: Path) -> str:
-    return path.relative_to(source).as_posix() if path.is_relative_to(source) else path.as_posix()

@@ -8,6 +8,7 @@ A journal in the data set folder records finished work, from which an interrupte
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,26 +19,22 @@ from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import read_manifest, write_dataset
 from s4mi.data.row import MANIFEST_NAME, Row
 from s4mi.data.sources import resume
-from s4mi.data.sources.compose_masks import ComposeJob, compose_masks
 from s4mi.data.sources.conversion import describe_conversion
 from s4mi.data.sources.copy_files import copy_all, copy_targets, relative_path
-from s4mi.data.sources.edit_masks import edit_mask_names
 from s4mi.data.sources.extract import ExtractJob, extract_images
 from s4mi.data.sources.frames import expand
 from s4mi.data.sources.import_options import ImportOptions
 from s4mi.data.sources.label_names import find_label_problems
-from s4mi.data.sources.mask_naming import name_mask_values, propose_threshold, scan_masks
-from s4mi.data.sources.mask_value_places import MaskValuePlaces, unused_names
 from s4mi.data.sources.pseudonyms import pseudonym_key
-from s4mi.data.sources.referenced import shared_stretch_finding, verify_images
+from s4mi.data.sources.referenced import VerifiedRows, shared_stretch_finding, verify_images
 from s4mi.data.sources.refuse import refuse_errors, skip_missing_files
 from s4mi.data.sources.resume import ImportJournal
 from s4mi.data.sources.types import DatasetNaming, FoundDataset, ProgressCallback
+from s4mi.data.sources.write_masks import name_masks, write_composed_masks
 from s4mi.data.spec import SPEC_NAME, DatasetSpec, Finding, MaskKey
 from s4mi.data.splits.official import NO_VAL, lacks_val
 from s4mi.data.versions import newest_version
 from s4mi.errors import S4miError
-from s4mi.formatting import plural
 from s4mi.home import expanded
 from s4mi.records import TaskKind
 from s4mi.records.atomic import make_private
@@ -101,9 +98,62 @@ def _write(
     journal: ImportJournal,
     progress: ProgressCallback,
 ) -> ImportResult:
-    verified = verify_images(
-        [row for row in found.rows if row.image not in found.embedded], found.folder, progress=progress
+    found, verified = _without_unreadable(found, options, progress=progress)
+    multilabel = "multilabel" in tasks_of(found)
+    findings = [*found.findings, *find_label_problems(found.rows, multilabel=multilabel)]
+    if lacks_val(found.rows):
+        findings.append(Finding("no-val-part", "note", ".", None, NO_VAL))
+    composing = bool(found.united) or naming.mask_rule.active
+    targets = copy_targets(found, destination) if options.copy or found.embedded or composing else {}
+    rows, codes = found.rows, set[MaskKey]()
+    if found.embedded:
+        rows, codes, failures = _extract(found, targets, options.intensity, naming, journal=journal, progress=progress)
+        findings += failures
+        if not rows:
+            raise S4miError(f"{failures[0]} (no image and its mask can be read)")
+    masks = {row.mask for row in rows if row.mask is not None} - set(found.embedded)
+    composed = write_composed_masks(found, rows, targets=targets, naming=naming, journal=journal, progress=progress)
+    findings += composed.findings
+    rows, codes, targets = composed.rows, codes | composed.codes, {**targets, **composed.targets}
+    unchanged = masks - set(composed.targets)
+    written = {row.mask: targets[row.mask] for row in rows if row.mask is not None and row.mask not in unchanged}
+    mask_values, warnings = name_masks(
+        found, sorted(unchanged), written=written, codes=codes, naming=naming, masks=bool(masks or codes),
+        journal=journal, progress=progress,
+    )  # fmt: skip
+    findings += warnings
+    spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
+    if targets:
+        written_already = {*found.embedded, *composed.targets}
+        copy_all({path: target for path, target in targets.items() if path not in written_already}, progress=progress)
+        rows = tuple(
+            replace(row, image=targets[row.image], mask=None if row.mask is None else targets[row.mask]) for row in rows
+        )
+    spec = spec.model_copy(
+        update={
+            "intensity": str(options.intensity),
+            "conversion": describe_conversion(found, options.intensity),
+            "channels": "grey" if _all_grey(rows, verified, destination, progress=progress) else "rgb",
+            **({} if targets else {"root": _root(found.folder, destination)}),
+        }
     )
+    (destination / SPEC_NAME).unlink(missing_ok=True)  # written last: without it, the import goes on
+    write_dataset(destination, spec, rows)
+    _, errors = read_manifest(destination)
+    errors = [replace(finding, file=str(destination / finding.file)) for finding in errors]
+    return ImportResult(destination, spec, rows, findings=(*findings, *errors))
+
+
+def _without_unreadable(
+    found: FoundDataset, options: ImportOptions, *, progress: ProgressCallback
+) -> tuple[FoundDataset, VerifiedRows]:
+    """Leave out rows whose image file cannot be read, and add a warning for each; embedded images are read later.
+
+    Raises:
+        S4miError: no row is left, or slices of a DICOM series would each be stretched by itself.
+    """
+    files = [row for row in found.rows if row.image not in found.embedded]
+    verified = verify_images(files, found.folder, progress=progress)
     readable = {row.id for row in verified.rows}
     found = replace(
         found,
@@ -114,91 +164,16 @@ def _write(
         raise S4miError(f"{found.folder}: {verified.findings[0].message} (no image can be read)")
     if options.keep_dicom and (stretch := shared_stretch_finding(found.rows, options.intensity)) is not None:
         refuse_errors(replace(found, findings=(stretch,)))
-    multilabel = "multilabel" in tasks_of(found)
-    rows, findings = found.rows, [*found.findings, *find_label_problems(found.rows, multilabel=multilabel)]
-    if lacks_val(rows):
-        findings.append(Finding("no-val-part", "note", ".", None, NO_VAL))
-    composing = bool(found.united) or naming.mask_rule.active
-    targets = copy_targets(found, destination) if options.copy or found.embedded or composing else {}
-    codes: set[MaskKey] = set()
-    if found.embedded:
-        rows, codes, failures = _extract(found, targets, options.intensity, naming, journal=journal, progress=progress)
-        findings += failures
-        if not rows:
-            raise S4miError(f"{failures[0]} (no image and its mask can be read)")
-    masks = {row.mask for row in rows if row.mask is not None} - set(found.embedded)
-    composed = {
-        mask: targets[mask].with_suffix(".png") for mask in masks if naming.mask_rule.active or mask in found.united
-    }
-    if composed:
-        jobs = [ComposeJob((mask, *found.united.get(mask, ())), target) for mask, target in composed.items()]
-        work = partial(progress, "writing masks")
-        composed_codes, failed = compose_masks(jobs, naming.mask_rule, journal=journal, progress=work)
-        codes |= composed_codes
-        findings += [
-            Finding(error.code, "warning", str(found.folder), None, f"{error}; row skipped")
-            for error in failed.values()
-        ]
-        rows = tuple(row for row in rows if row.mask is None or composed.get(row.mask) not in failed)
-        targets |= composed
-    files = sorted(masks - set(composed))
-    scanned = scan_masks(files, journal=journal, progress=partial(progress, "reading masks"))
-    unreadable = scanned.unreadable
-    ambiguous = len(scanned.values) > 2 or bool(unreadable)
-    hint = propose_threshold(files) if ambiguous and not naming.mask_values else ""
-    if files and len(unreadable) == len(files) and not codes:
-        raise S4miError(f"{unreadable[0]} (none of {plural(len(files), 'mask')} can be read){hint}")
-    if not found.segments:
-        findings += unused_names(scanned.values | codes, naming, masks=bool(masks or codes))
-    else:
-        naming = _named_by_segments(found, naming)
-    bilevel = scanned.bilevel and codes <= {0, 255}
-    written = {row.mask for row in rows if row.mask is not None} - set(files)
-    changed = {mask: targets[mask] for mask in written}
-    where = MaskValuePlaces(found, scanned, changed).describe
-    values = scanned.values | codes
-    mask_values = (
-        name_mask_values(values, naming=naming, bilevel=bilevel, hint=hint, where=where) if masks or codes else {}
-    )
-    mask_values = edit_mask_names(mask_values, found.edits)
-    spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
-    spec = spec.model_copy(
-        update={"intensity": str(options.intensity), "conversion": describe_conversion(found, options.intensity)}
-    )
-    if targets:
-        extracted = {*found.embedded, *composed}
-        copy_all({path: target for path, target in targets.items() if path not in extracted}, progress=progress)
-        rows = tuple(
-            replace(row, image=targets[row.image], mask=None if row.mask is None else targets[row.mask]) for row in rows
-        )
-    else:
-        spec = spec.model_copy(update={"root": _root(found.folder, destination)})
-    extracted_rows = [row for row in rows if row.id not in readable]
-    grey = verified.grey or not readable
-    if grey and extracted_rows:
-        grey = verify_images(extracted_rows, destination, progress=progress).grey
-    spec = spec.model_copy(update={"channels": "grey" if grey else "rgb"})
-    (destination / SPEC_NAME).unlink(missing_ok=True)  # written last: without it, the import goes on
-    write_dataset(destination, spec, rows)
-    _, errors = read_manifest(destination)
-    errors = [replace(finding, file=str(destination / finding.file)) for finding in errors]
-    return ImportResult(destination, spec, rows, findings=(*findings, *unreadable, *errors))
+    return found, verified
 
 
-def _named_by_segments(found: FoundDataset, naming: DatasetNaming) -> DatasetNaming:
-    """Name the values of masks after the segments of 3D Slicer, unless all are made one class.
-
-    Raises:
-        S4miError: the values have been named otherwise.
-    """
-    if naming.mask_rule.active:
-        return naming
-    if naming.mask_values:
-        raise S4miError(
-            f"{found.folder}: --mask-value does not apply to these segmentations, whose segments have names "
-            f"({', '.join(found.segments)}); leave it out"
-        )
-    return replace(naming, mask_values={0: "background", **dict(enumerate(found.segments, start=1))})
+def _all_grey(rows: Sequence[Row], verified: VerifiedRows, folder: Path, *, progress: ProgressCallback) -> bool:
+    """Return whether all images are greyscale: those verified in the source, and those extracted into `folder`."""
+    of_files = {row.id for row in verified.rows}
+    if of_files and not verified.grey:
+        return False
+    extracted = [row for row in rows if row.id not in of_files]
+    return verify_images(extracted, folder, progress=progress).grey if extracted else True
 
 
 def _extract(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s4mi.data.manifest import Manifest
-from s4mi.data.splits.stratification import SIZE_BINS, group_rows, stratified_order
+from s4mi.data.splits.stratification import group_rows, size_strata, stratified_order
 from s4mi.records import Part, TaskKind
 
 MOST: Final = 2.0
@@ -59,7 +59,9 @@ def held_out(
     shows = budget.shows if kind != "segmentation" else budget.shows[:, 1:]  # the first class is the background
     strata = np.zeros((len(shows), 1))
     if kind == "segmentation" and budget.foreground is not None:
-        strata = _by_size(np.asarray(budget.foreground), labelled)
+        foreground = np.asarray(budget.foreground)
+        bins = size_strata(foreground, among=foreground[list(labelled)])
+        strata = np.column_stack([bins, np.zeros(len(bins))])
     elif kind != "segmentation":
         strata = np.column_stack([shows, np.zeros(len(shows))]).astype(np.float64)
     order = stratified_order(group_rows(manifest, labelled), strata, np.random.default_rng([seed, 3]))
@@ -77,13 +79,6 @@ def without_patients(
     groups = {manifest.rows[row].group for row in rows} - {None}
     taken = {*rows} | {row for row in train if manifest.rows[row].group in groups}
     return tuple(row for row in train if row not in taken), tuple(sorted(taken))
-
-
-def _by_size(foreground: NDArray[np.float64], labelled: Sequence[int]) -> NDArray[np.float64]:
-    """(R, bins + 1) strata by foreground share, in bins of the labelled masks; the last column is 0."""
-    edges = np.quantile(foreground[list(labelled)], np.linspace(0, 1, SIZE_BINS + 1)[1:-1])
-    bins = np.eye(SIZE_BINS)[np.searchsorted(edges, foreground, side="right")]
-    return np.column_stack([bins, np.zeros(len(foreground))])
 
 
 def _chosen(order: Sequence[list[int]], shows: NDArray[np.bool_], wanted: int, *, every_class: bool) -> list[list[int]]:

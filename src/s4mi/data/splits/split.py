@@ -114,23 +114,9 @@ def make_split(
     drawn = parts["val"] if amount.unit == "saved" else ()
     if budget is not None:
         parts = pooled(parts)
-    for part in PARTS:
-        if budget is not None and part == "val":
-            continue
-        # An official test set may lack annotations for this task; the run then reports that it has no test score.
-        if method.kind in ("official", "file") and part == "test":
-            continue
-        if unlabelled and part == "train":
-            continue
-        if not any(manifest.rows[number].annotated(kind) for number in present_rows(present, parts[part])):
-            hint = {"official": "use split.kind=random", "file": "use another split.file"}.get(
-                method.kind, "use other split.ratios or smaller groups"
-            )
-            problem = f"{manifest.folder}: the {part} part of the split has no image annotated for {kind}"
-            group = single_group(present.rows)
-            if group is not None and method.kind in ("random", "kfold"):
-                raise S4miError(f"{problem}: {single_group_message(present.rows, group)}")
-            raise S4miError(f"{problem}; annotate more, or {hint}")
+    # An official test set may lack annotations for this task; the run then reports that it has no test score.
+    may_lack = {"test": method.kind in ("official", "file"), "train": unlabelled, "val": budget is not None}
+    _check_annotated(present, kind, {part: parts[part] for part in PARTS if not may_lack[part]}, method)
     if amount.unit == "saved":
         labelled = _saved_labelled(present, kind, method, parts["train"])
     elif amount == ALL:  # in any order; of very many images, ordering takes a second
@@ -141,13 +127,34 @@ def make_split(
     if budget is not None and budget.hold_out:
         rows = drawn or held_out(manifest, kind, labelled, budget, seed=fraction_seed)
         train, val = without_patients(manifest, parts["train"], rows)
-        parts, labelled = {**parts, "train": train, "val": val}, tuple(row for row in labelled if row not in {*val})
+        parts, held = {**parts, "train": train, "val": val}, set(val)
+        labelled = tuple(row for row in labelled if row not in held)
     left = {part: present_rows(present, rows) for part, rows in parts.items()}
     labelled = present_rows(present, labelled)
     return Split(
         train=left["train"], val=left["val"], test=left["test"], labelled=labelled,
         hash=hash_of(present, left, labelled), erased=tuple({*parts["train"]} - {*left["train"]}),
     )  # fmt: skip
+
+
+def _check_annotated(
+    manifest: Manifest, kind: TaskKind, parts: Mapping[Part, Sequence[int]], method: SplitMethod
+) -> None:
+    """Check that each part has an annotated image; rows of erased images count as none.
+
+    Raises:
+        S4miError: a part has none; the line says what to do.
+    """
+    for part, rows in parts.items():
+        if any(manifest.rows[row].annotated(kind) for row in present_rows(manifest, rows)):
+            continue
+        problem = f"{manifest.folder}: the {part} part of the split has no image annotated for {kind}"
+        group = single_group(manifest.rows)
+        if group is not None and method.kind in ("random", "kfold"):
+            raise S4miError(f"{problem}: {single_group_message(manifest.rows, group)}")
+        others = {"official": "use split.kind=random", "file": "use another split.file"}
+        hint = others.get(method.kind, "use other split.ratios or smaller groups")
+        raise S4miError(f"{problem}; annotate more, or {hint}")
 
 
 def fraction_order(

@@ -37,11 +37,16 @@ def strata_of(manifest: Manifest, kind: TaskKind, foreground: Sequence[float] | 
         columns = np.array(present, dtype=np.float64)[kind_of]
     elif foreground is not None and annotated.any():
         shares = np.asarray(foreground)
-        edges = np.quantile(shares[annotated], np.linspace(0, 1, SIZE_BINS + 1)[1:-1])
-        columns = np.eye(SIZE_BINS)[np.searchsorted(edges, shares, side="right")]
+        columns = size_strata(shares, among=shares[annotated])
     else:
         columns = np.zeros((len(manifest.rows), 0))
     return np.column_stack([columns * annotated[:, None], ~annotated])
+
+
+def size_strata(foreground: NDArray[np.float64], *, among: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R,) foreground shares → (R, `SIZE_BINS`) one-hot bins, whose edges are the quantiles of `among`."""
+    edges = np.quantile(among, np.linspace(0, 1, SIZE_BINS + 1)[1:-1])
+    return np.asarray(np.eye(SIZE_BINS)[np.searchsorted(edges, foreground, side="right")], dtype=np.float64)
 
 
 def group_rows(manifest: Manifest, rows: Sequence[int] | range) -> list[list[int]]:

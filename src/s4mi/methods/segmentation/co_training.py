@@ -56,16 +56,16 @@ class CoTraining(SemiSupervised):
     def loss(self, batch: Batch) -> Losses:
         first, second, y = self.committee["first"], self.committee["second"], batch.known_masks
         x = torch.cat([batch.images, batch.known_unlabelled]).requires_grad_()
-        p, q = first(x), second(x)  # (B + U, K, H, W)
-        supervised = sum(dice_cross_entropy(z[: len(y)], y, self.weight) for z in (p, q))
-        agreement = jensen_shannon(p[len(y) :].softmax(dim=1), q[len(y) :].softmax(dim=1))
-        losses = Losses(supervised=torch.as_tensor(supervised), agreement=self.strength * agreement)
+        z_p, z_q = first(x), second(x)  # (B + U, K, H, W) logits
+        (p, p_u), (q, q_u) = z_p.tensor_split([len(y)]), z_q.tensor_split([len(y)])
+        supervised = dice_cross_entropy(p, y, self.weight) + dice_cross_entropy(q, y, self.weight)
+        agreement = jensen_shannon(p_u.softmax(dim=1), q_u.softmax(dim=1))
+        losses = Losses(supervised=supervised, agreement=self.strength * agreement)
         if not self.config.diversity:
             return losses
-        resistance = divergence(q, first(self._adversarial(q, y, x))) + divergence(
-            p, second(self._adversarial(p, y, x))
-        )
-        return Losses(**losses, diversity=self.strength * self.config.diversity * resistance)
+        g_p, g_q = self._adversarial(z_p, y, x), self._adversarial(z_q, y, x)
+        diversity = divergence(z_q, first(g_q)) + divergence(z_p, second(g_p))
+        return Losses(**losses, diversity=self.strength * self.config.diversity * diversity)
 
     def _adversarial(self, z: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """Adversarial examples of images `x` for the network with logits `z` there.

@@ -15,12 +15,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from s4mi.contract import (
-    Batch,
-    Losses,
-    SemiSupervised,
-    Task,
-)
+from s4mi.contract import Batch, Losses, SemiSupervised, Task
 from s4mi.maths.losses import class_weights, dice, dice_cross_entropy
 from s4mi.maths.pseudo_labels import confident
 from s4mi.nets.ensemble import NetworkEnsemble

@@ -3,7 +3,6 @@
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from s4mi.formatting import plural
 from s4mi.records import Scores
@@ -13,7 +12,6 @@ from s4mi.reporting.results.fit_costs import fit_facts, short_duration
 from s4mi.reporting.results.label_names import amount_of
 from s4mi.reporting.results.patients import PatientInterval, run_over_patients
 from s4mi.reporting.results.scores import MISSING, TASK_NAMES, Metric, ends, metric_of
-from s4mi.reporting.results.table_model import Table
 
 
 @cache
@@ -38,12 +36,6 @@ def environment() -> Environment:
     }
     jinja.globals |= {"task_names": TASK_NAMES, "metric_of": metric_of, "technique_of": technique_of}
     return jinja
-
-
-def table_html(table: Table) -> Markup:
-    """A table as HTML, with its caption, in a region that scrolls sideways by itself."""
-    macros = environment().get_template("tables.html.jinja").module
-    return Markup(macros.table(table))  # type: ignore[attr-defined]
 
 
 def _unbroken(text: str) -> str:
