@@ -21,7 +21,7 @@ from s4mi.inference.run_model import RunModel
 from s4mi.recipes.predict import predict_run
 from s4mi.recipes.train import train
 from s4mi.training.run_dir import RunDir
-from s4mi.visualisation.cluster_sheet import IMAGES, ClusterSheet
+from s4mi.visualisation.cluster_sheet import IMAGES, ClusterSheet, _share_lines
 
 Quick = Callable[..., RunConfig]
 PICIE = {"name": "picie", "backbone": "tiny_resnet", "weights": "none", "width": 16, "clusters": 3}
@@ -234,3 +234,10 @@ def test_weights_of_another_network_are_reported_and_not_the_settings(
     save_run_config(quick(nameless, {**PICIE, "width": 8}), run / "config.yaml")
     with pytest.raises(S4miError, match=r"best\.safetensors: weights of another network"):
         RunModel(run)
+
+
+def test_a_sheet_of_hundreds_of_small_clusters_names_the_largest() -> None:
+    shares = np.full(250, 1 / 250)
+    shares[7] += 1e-4
+    assert _share_lines(shares) == ("7:\N{NO-BREAK SPACE}0\N{NO-BREAK SPACE}%", "")
+    assert _share_lines(np.array([0.3, 0.6, 0.1]))[0].startswith("1:\N{NO-BREAK SPACE}60\N{NO-BREAK SPACE}%")

@@ -26,6 +26,8 @@ NUMBER_HEIGHT = 11
 """Height of a cluster's number on the sheet, in pixels."""
 NUMBER_RADIUS = 7.0
 """A number is drawn where its cluster extends at least this many pixels in every direction."""
+LEAST_SHARE = 0.005
+"""Smaller clusters of an image are not listed, but for the largest."""
 LINE_LENGTH = 25
 """Characters that fit below an image."""
 MAX_EXAMPLES = 8
@@ -125,10 +127,11 @@ def _cell_size(height: int, width: int) -> tuple[int, int]:
 
 def _share_lines(shares: NDArray[np.float64]) -> tuple[str, str]:
     """The clusters of an image, largest first, as two lines; the second is truncated when drawn."""
-    order = [int(number) for number in np.argsort(-shares, kind="stable") if shares[number] >= 0.005]
+    largest, *others = map(int, np.argsort(-shares, kind="stable"))
+    order = [largest, *(number for number in others if shares[number] >= LEAST_SHARE)]
     text = ", ".join(f"{number}:\N{NO-BREAK SPACE}{100 * shares[number]:.0f}\N{NO-BREAK SPACE}%" for number in order)
-    first, *others = textwrap.wrap(text, LINE_LENGTH)
-    return first, " ".join(others)
+    first, *rest = textwrap.wrap(text, LINE_LENGTH)
+    return first, " ".join(rest)
 
 
 def _numbered(clusters: Pixels) -> Pixels:
