@@ -12,6 +12,9 @@ from s4mi.data.formats.intensity import Pixels
 from s4mi.data.masks import MAX_COLOURS, decode_mask, mask_codes, read_mask
 from s4mi.data.spec import MaskKey
 
+CHUNK = 512
+"""Rows of a chunk in which two masks are compared."""
+
 
 def mask_bands(path: Path, mask_values: Mapping[MaskKey, str]) -> Iterator[Pixels] | None:
     """Yield a large mask in bands of rows (h, W), as `read_mask`; None for a mask that is read at once.
@@ -46,8 +49,8 @@ def large_mask_values(path: Path) -> tuple[MaskKey, ...] | None:
     return tuple(sorted(found, key=int))
 
 
-def mask_chunks(path: Path, mask_values: Mapping[MaskKey, str], *, rows: int = 512) -> Iterator[Pixels]:
-    """Yield a mask of any size in chunks of `rows` rows, as `read_mask`; the last has fewer.
+def mask_chunks(path: Path, mask_values: Mapping[MaskKey, str]) -> Iterator[Pixels]:
+    """Yield a mask of any size in chunks of `CHUNK` rows, as `read_mask`; the last has fewer.
 
     Raises:
         ImageError: as `read_mask`.
@@ -56,10 +59,10 @@ def mask_chunks(path: Path, mask_values: Mapping[MaskKey, str], *, rows: int = 5
     kept: list[Pixels] = []
     for band in (read_mask(path, mask_values),) if large is None else large:
         kept.append(band)
-        if sum(map(len, kept)) >= rows:
+        if sum(map(len, kept)) >= CHUNK:
             joined = np.concatenate(kept)
-            whole = len(joined) // rows * rows
-            yield from (joined[top : top + rows] for top in range(0, whole, rows))
+            whole = len(joined) // CHUNK * CHUNK
+            yield from (joined[top : top + CHUNK] for top in range(0, whole, CHUNK))
             kept = [joined[whole:]] if whole < len(joined) else []
     if kept:
         yield np.concatenate(kept)

@@ -76,14 +76,14 @@ def power(difference: float, spread: Spread, design: Design) -> float:
     return _beyond(critical, abs(difference) / math.sqrt(total), freedom)
 
 
-def smallest_difference(spread: Spread, design: Design, *, at: float = USUAL) -> float:
-    """The smallest difference that is found with probability `at`; infinite if none is."""
+def smallest_difference(spread: Spread, design: Design) -> float:
+    """The smallest difference that is found with the power `USUAL`; infinite if none is."""
     low, high = 0.0, 1.0
-    if power(high, spread, design) < at:
+    if power(high, spread, design) < USUAL:
         return math.inf
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if power(middle, spread, design) >= at else (middle, high)
+        low, high = (low, middle) if power(middle, spread, design) >= USUAL else (middle, high)
     return high
 
 

@@ -118,15 +118,13 @@ def train(
             return score_pending_tests(fabric, config, run, record, watch)
 
 
-def train_supervised(
-    config: RunConfig, run: Path, *, resume: bool = False, watch: ProgressCallback = lambda _: None
-) -> RunRecord:
+def train_supervised(config: RunConfig, run: Path, *, resume: bool = False) -> RunRecord:
     """Train a run whose method makes predictions, as `train` does.
 
     Raises:
         S4miError: the method only pre-trains, or as in `train`.
     """
-    record = train(config, run, resume=resume, watch=watch)
+    record = train(config, run, resume=resume)
     if isinstance(record, PretrainingRecord):
         raise S4miError(f"{run}: a {config.method.name} run makes no predictions; fine-tune it first")
     return record

@@ -223,17 +223,14 @@ class Budget:
         self._shared_until = now
 
 
-def runs_within_budget(
-    runs: Sequence[tuple[PlannedRun, float | None]], *, seconds_left: float, done: frozenset[str] = frozenset()
-) -> dict[str, bool]:
+def runs_within_budget(runs: Sequence[tuple[PlannedRun, float | None]], *, seconds_left: float) -> dict[str, bool]:
     """Return for each run with an estimate in seconds whether it fits, if all are run one at a time in this order."""
-    available, fits = set(done), {}
+    fits: dict[str, bool] = {}
     for planned, seconds in runs:
         if seconds is None:
             continue
-        startable = planned.needs is None or planned.needs in available or planned.needs not in fits
+        startable = planned.needs is None or fits.get(planned.needs, True)
         fits[planned.name] = startable and seconds + DEFAULT_OVERHEAD <= seconds_left
         if fits[planned.name]:
-            available.add(planned.name)
             seconds_left -= seconds + DEFAULT_OVERHEAD
     return fits

@@ -140,11 +140,7 @@ def make_split(
 def _check_annotated(
     manifest: Manifest, kind: TaskKind, parts: Mapping[Part, Sequence[int]], method: SplitMethod
 ) -> None:
-    """Check that each part has an annotated image; rows of erased images count as none.
-
-    Raises:
-        S4miError: a part has none; the line says what to do.
-    """
+    """Raise S4miError if a part has no annotated image; rows of erased images do not count."""
     for part, rows in parts.items():
         if any(manifest.rows[row].annotated(kind) for row in present_rows(manifest, rows)):
             continue

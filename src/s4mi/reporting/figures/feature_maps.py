@@ -19,11 +19,11 @@ SEVERAL = "several classes"
 OTHERS = "other classes"
 
 
-def draw_feature_map(features: FeatureMap, *, title: str, most: int = MOST_POINTS) -> str | None:
-    """Draw an `<svg>` with at most `most` points of a feature map; None if it has no points."""
+def draw_feature_map(features: FeatureMap, *, title: str) -> str | None:
+    """Draw an `<svg>` with at most `MOST_POINTS` points of a feature map; None if it has no points."""
     if not features.points:
         return None
-    points = _subset(features.points, most)
+    points = _subset(features.points, MOST_POINTS)
     names = _names(points)
     with drawing():
         figure, axes = one_axes(height=3.2)
