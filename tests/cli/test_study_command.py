@@ -70,7 +70,8 @@ def test_a_plan_is_a_tree_of_every_run_once_with_its_id(s4mi: Command, study: Pa
     assert lines[6] == "synthetic-lesions, multi-class classification:"
     assert lines[7].startswith("  2 techniques, 1 amount of labels, 2 seeds; about ")
     assert any(
-        line.startswith("  smallest difference told at 80 % power, 1 test together: macro F1 ") for line in lines
+        line.startswith("  smallest difference detected at 80 % power, corrected for 1 test: macro F1 ")
+        for line in lines
     )
     assert any(line.startswith("  labels needed: not estimable beyond what is tested") for line in lines)
     assert total == "6 runs, 2 without labels"

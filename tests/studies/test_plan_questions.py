@@ -41,11 +41,11 @@ def test_the_plan_is_described_with_its_test_patients(lesions: Path) -> None:
 
 def test_the_smallest_difference_has_the_power_that_is_said(lesions: Path) -> None:
     (one,) = planned(lesions)
-    line = next(line for line in said(lesions).splitlines() if "smallest difference told at 80 % power" in line)
+    line = next(line for line in said(lesions).splitlines() if "smallest difference detected at 80 % power" in line)
     told = float(line.partition("macro F1 ")[2].split()[0].rstrip(","))
     design = Design(3, one.test_patients, 2, one_test_set=one.one_test_set)
     assert power(told, ASSUMED, design) == pytest.approx(0.8, abs=0.01)
-    assert "spreads of a difference assumed: 0.020 over seeds" in line
+    assert "standard deviations of a difference, assumed: 0.020 over seeds" in line
 
 
 def test_too_few_fractions_and_seeds_for_labels_needed_are_said_with_their_settings(lesions: Path) -> None:
@@ -58,11 +58,12 @@ def test_too_few_fractions_and_seeds_for_labels_needed_are_said_with_their_setti
 
 
 def test_enough_of_both_can_tell_labels_needed(lesions: Path) -> None:
-    assert "labels needed: can be told, up to 4 × the largest amount, with wide intervals (3 seeds are few)" in said(
-        lesions
+    assert (
+        "labels needed: can be estimated, up to 4 × the largest amount, with wide intervals (3 seeds are few)"
+        in said(lesions)
     )
     five = said(lesions, seeds=[0, 1, 2, 3, 4])
-    assert "labels needed: can be told, up to 4 × the largest amount\n" in five
+    assert "labels needed: can be estimated, up to 4 × the largest amount\n" in five
     assert "full supervision" not in five
 
 
@@ -89,7 +90,7 @@ def test_no_number_of_seeds_tells_less_than_is_said(lesions: Path, seeds: int, p
     if line.startswith("more seeds"):
         assert told[seeds - 2] <= told[max(5, 2 * seeds) - 2]
     else:
-        assert float(line.partition("tells less than ")[2].split()[0].rstrip(",")) <= min(told) + 5e-4
+        assert float(line.partition("detects less than ")[2].split()[0].rstrip(",")) <= min(told) + 5e-4
 
 
 def test_two_tasks_of_one_data_set_are_two_paragraphs(lesions: Path) -> None:

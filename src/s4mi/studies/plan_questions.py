@@ -210,8 +210,8 @@ def _difference(one: PlannedTask) -> str:
     told = ", ".join(
         f"{_told(_smallest(one, count), label)} with {plural(count, 'seed')}" for count in sorted(set(one.pairs))
     )
-    tests = f"{plural(len(one.pairs), 'test')} together"
-    return f"smallest difference told at {100 * USUAL:.0f} % power, {tests}: {told} ({_source(one)})"
+    tests = plural(len(one.pairs), "test")
+    return f"smallest difference detected at {100 * USUAL:.0f} % power, corrected for {tests}: {told} ({_source(one)})"
 
 
 def _smallest(one: PlannedTask, seeds: int) -> float:
@@ -221,22 +221,22 @@ def _smallest(one: PlannedTask, seeds: int) -> float:
 def _told(difference: float, label: str) -> str:
     if math.isinf(difference):
         return "none"
-    return f"{label} {difference:.3f}" + (", which is large" if difference > TELLING else "")
+    return f"{label} {difference:.3f}" + (", a large difference" if difference > TELLING else "")
 
 
 def _source(one: PlannedTask) -> str:
     spread = one.spread
     origin = f"measured in {plural(one.measured, 'pair')} of finished runs" if one.measured else "assumed"
     return (
-        f"spreads of a difference {origin}: {spread.seeds:.3f} over seeds, {spread.patients:.3f} over {one.unit}, "
-        f"{spread.single:.3f} in single ones"
+        f"standard deviations of a difference, {origin}: {spread.seeds:.3f} over seeds, {spread.patients:.3f} over "
+        f"{one.unit}, {spread.single:.3f} in single results"
     )
 
 
 def _labels(one: PlannedTask) -> Iterator[str]:
     """Whether the report can tell the labels needed."""
     if any(run.planned.config.amount.unit != "percent" for run in one.runs):
-        yield "labels needed: full supervision is not planned; they are told for the best mean reached"
+        yield "labels needed: full supervision is not planned; they are estimated for the best mean reached"
         return
     seeds = min((len(mine) for (_, at), mine in one.cells.items() if at > 0), default=0)
     problems = []
@@ -250,7 +250,7 @@ def _labels(one: PlannedTask) -> Iterator[str]:
         yield f"labels needed: not estimable beyond what is tested ({'; '.join(problems)})"
     else:
         few = f", with wide intervals ({seeds} seeds are few)" if seeds < FEW_SEEDS else ""
-        yield f"labels needed: can be told, up to 4 × the largest amount{few}"
+        yield f"labels needed: can be estimated, up to 4 × the largest amount{few}"
     full = any(
         at == FULL and run.planned.config.method.name in SUPERVISED
         for run in one.runs
@@ -275,9 +275,9 @@ def _more(one: PlannedTask) -> str | None:
     # The approximation of the degrees of freedom is not monotone: with few test patients more seeds may tell less.
     now, least = min(_smallest(one, mine) for mine in one.pairs), _smallest(one, ENDLESS)
     if told >= now < math.inf:
-        return f"more seeds: tell no smaller difference with these test {one.unit}; more test {one.unit} would"
+        return f"more seeds: detect no smaller difference with these test {one.unit}; more test {one.unit} would"
     if told < least:
         least = min(_smallest(one, seeds) for seeds in range(2, MOST_SEEDS + 1))
     difference, limit = _told(told, label), _told(least, "")
-    endless = f"; no number of seeds tells less than{limit} with these test {one.unit}" if one.one_test_set else ""
+    endless = f"; no number of seeds detects less than{limit} with these test {one.unit}" if one.one_test_set else ""
     return f"with {setting}: {difference}, {plural(runs, 'more run')}{cost}{endless}"
