@@ -84,6 +84,13 @@ def read_tables(source: Path, options: TableOptions | None = None) -> FoundDatas
     for part, path in tables.items():
         table, join_findings = join_tables(read_table(path), options, source=folder)
         findings.extend(join_findings)
+        if table.other_sheets:
+            message = f"only the first sheet is read; {', '.join(map(repr, table.other_sheets))} hold cells too"
+            findings.append(
+                Finding(
+                    "other-sheets", "note", _name(path, folder), None, f"{message}; move it to the front if it is meant"
+                )
+            )
         own, unlabelled = _without_labels(table, options, part=part, source=folder)
         findings.extend(unlabelled)
         reader = TableReader(table, own, part=part, source=folder)
