@@ -1,6 +1,7 @@
 """Tables on a terminal of any width: no name is cut and no number.
 
-Cells wrap between words. Columns that do not fit beside each other follow below, in further blocks that repeat the names.
+Cells wrap between words. Columns that do not fit beside each other follow below, in blocks that repeat the
+names.
 """
 
 from collections.abc import Sequence
@@ -85,7 +86,7 @@ def blocks(rows: Sequence[Sequence[str]], width: int, *, whole: bool = False) ->
 
 
 def _shared(least: Sequence[int], full: Sequence[int], room: int) -> list[int]:
-    """Widen columns from what they need at least to what they would fill, the narrowest first, as far as there is room."""
+    """Widen columns from what they need at least to what they would fill, the narrowest first, while there is room."""
     widths, left = list(least), room - sum(GAP + one for one in least)
     while left < 0 and max(widths) > 1:
         widths[widths.index(max(widths))] -= 1
