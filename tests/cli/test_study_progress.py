@@ -76,3 +76,20 @@ def test_the_table_shows_active_and_failed_runs_and_the_time_left(planned_run: P
     assert [line.strip() for line in failures] == [
         "runs/two: will be retried: loss is not finite", "runs/three: no such backbone",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [30, 60, 80])
+def test_the_names_of_active_runs_are_whole_on_a_narrow_terminal(planned_run: PlannedRun, width: int) -> None:
+    shown = Console(file=io.StringIO(), force_terminal=True, width=width, legacy_windows=False)
+    names = [f"runs/cross_teaching-tiny_resnet-100pct-seed{seed}" for seed in (1, 11)]
+    table = ProgressTable(shown)
+    for name in names:
+        one = PlannedRun(name, planned_run.config)
+        table.handle(RunStarted(one, 1))
+        table.handle(RunProgress(one, Progress("evaluate", done=3, total=10, epoch=3, epochs=10, seconds_left=600)))
+    with shown.capture() as captured:
+        shown.print(table._render())
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", captured.get()).splitlines()
+    text = "".join(line.strip() for line in lines) if width < 50 else "\n".join(lines)
+    assert all(name in text for name in names)
+    assert all(len(line.rstrip()) <= width for line in lines)

@@ -288,3 +288,10 @@ def test_a_class_without_a_labelled_image_is_named(tmp_path: Path, lesions: Path
 def test_the_saved_settings_run_again(finished: Path) -> None:
     config = load_run_config(finished / "config.yaml")
     assert config.hash == read_record(finished).config_hash
+
+
+def test_a_fraction_of_one_is_said_to_be_percent(
+    tmp_path: Path, lesions: Path, quick: Callable[..., RunConfig]
+) -> None:
+    with pytest.raises(S4miError, match=r"at label_fraction=0\.5, which is 0\.5 percent, not 50 "):
+        train(quick(lesions, TRANSFER, label_fraction=0.5), tmp_path / "run")

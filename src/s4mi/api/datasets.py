@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s4mi.api.inputs import StrPath, as_path, one_of
+from s4mi.api.inputs import StrPath, as_path, one_of, shown_path
 from s4mi.api.progress import StepCallback
 from s4mi.api.show import cards, facts, heading, legend, picture, table
 from s4mi.errors import S4miError
@@ -47,7 +47,7 @@ class Dataset(os.PathLike[str]):
         """
         from s4mi.data.versions import load_version
 
-        self.path: Path = as_path(path)
+        self.path: Path = as_path(path).absolute()  # stays the same folder after os.chdir
         self._manifest: Manifest = load_version(self.path, version)
 
     def __fspath__(self) -> str:
@@ -178,7 +178,7 @@ class Dataset(os.PathLike[str]):
 
     def __repr__(self) -> str:
         tasks = ", ".join(self.tasks) or "nothing annotated"
-        return f"Dataset({str(self.path)!r}): {self.name}, {plural(len(self), 'image')} ({tasks})"
+        return f"Dataset({shown_path(self.path)!r}): {self.name}, {plural(len(self), 'image')} ({tasks})"
 
     def _repr_html_(self) -> str:
         from s4mi.api.predictions import class_colours

@@ -26,6 +26,12 @@ def as_path(given: StrPath) -> Path:
     return expanded(given)
 
 
+def shown_path(path: Path) -> str:
+    """`path` for people: relative to the current folder, if it is below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) and path != here else str(path)
+
+
 def as_paths(given: StrPath | Iterable[StrPath]) -> list[Path]:
     """One path or several, as a list.
 
@@ -96,11 +102,11 @@ def _plain(value: object) -> object:
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset | range):
         return [_plain(one) for one in value]
-    if isinstance(value, str | int | float | bool) or value is None:
-        return value
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "ndim", None) == 0:
-        return item()
+        return item()  # of NumPy's float64, which is a float that YAML does not know, too
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
     raise S4miError(f"settings: {_short(value)} is a {type(value).__name__}; use numbers, strings, lists or mappings")
 
 

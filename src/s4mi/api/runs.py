@@ -5,10 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from s4mi.api.inputs import StrPath, as_path
+from s4mi.api.inputs import StrPath, as_path, shown_path
 from s4mi.api.progress import StepCallback
 from s4mi.api.show import Figure, Html, facts, heading, note, table, whole
 from s4mi.errors import S4miError
+from s4mi.formatting import plural
 
 if TYPE_CHECKING:
     import polars
@@ -36,7 +37,7 @@ class Run(os.PathLike[str]):
         """
         from s4mi.records import CONFIG_NAME
 
-        self.path: Path = as_path(path)
+        self.path: Path = as_path(path).absolute()  # stays the same folder after os.chdir
         if not (self.path / CONFIG_NAME).exists():
             _ = self.config  # raises, and says what to do
 
@@ -181,7 +182,7 @@ class Run(os.PathLike[str]):
         return calibrate(self.path)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}): {self._summary()}"
+        return f"Run({shown_path(self.path)!r}): {self._summary()}"
 
     def _repr_html_(self) -> str:
         scores, record = "", self.record if self.finished else None
@@ -227,7 +228,9 @@ class Run(os.PathLike[str]):
         metric, best = self._selection()
         score = getattr(getattr(self.record, "test", None), metric or "", None)
         told = f", test {metric} {score:.3f}" if score is not None else ""
-        return f"{self._title()}, {epochs} epochs{told}" + (f" (best epoch {best})" if best is not None else "")
+        return f"{self._title()}, {plural(epochs, 'epoch')}{told}" + (
+            f" (best epoch {best})" if best is not None else ""
+        )
 
     def _facts(self) -> tuple[tuple[str, object], ...]:
         from s4mi.formatting import duration

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s4mi.api.inputs import Settings, StrPath, as_mapping, as_overrides, as_path
+from s4mi.api.inputs import Settings, StrPath, as_mapping, as_overrides, as_path, shown_path
 from s4mi.api.progress import StudyCallback, study_progress
 from s4mi.api.quiet import quiet
 from s4mi.api.reports import Report, make_report
@@ -111,7 +111,7 @@ class Study(os.PathLike[str]):
         from s4mi.records import STUDY_NAME
         from s4mi.reporting.results.runs import run_folders
 
-        self.path: Path = as_path(path)
+        self.path: Path = as_path(path).absolute()  # stays the same folder after os.chdir
         if not (self.path / STUDY_NAME).exists() and next(run_folders(self.path), None) is None:
             raise S4miError(f"{self.path}: holds no run; make one with: s4mi study run STUDY.yaml -o {self.path}")
 
@@ -254,7 +254,7 @@ class Study(os.PathLike[str]):
         return compare(self._records())
 
     def __repr__(self) -> str:
-        return f"Study({str(self.path)!r}): {len(self.runs)} of {plural(len(self._names), 'run')} finished"
+        return f"Study({shown_path(self.path)!r}): {len(self.runs)} of {plural(len(self._names), 'run')} finished"
 
     def _repr_html_(self) -> str:
         from s4mi.reporting.results.tables import result_tables, score_table

@@ -10,11 +10,9 @@ def calibrate(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document per run instead of tables."),
 ) -> None:
     """Fit temperature scaling and, for multi-label tasks, per-class thresholds on validation."""
-    from rich.console import Console
-    from rich.table import Table
-
     from s4mi import api
     from s4mi.cli.console import setup_logging
+    from s4mi.cli.tables import print_table
 
     setup_logging()
     for run in runs:
@@ -22,12 +20,15 @@ def calibrate(
         if as_json:
             typer.echo(fitted.calibration.model_dump_json(indent=2))
             continue
-        table = Table(title=f"{run}: temperature {fitted.temperature:.3f}")
-        for column in ("part", "predictions", "calibration error", "with temperature", "NLL", "with temperature"):
-            table.add_column(column, justify="left" if column == "part" else "right")
-        for part, predictions, *numbers in fitted.table.rows():
-            table.add_row(part, str(predictions), *(f"{number:.4f}" for number in numbers))
-        Console(soft_wrap=True).print(table)
+        print_table(
+            ("part", "predictions", "calibration error", "with temperature", "NLL", "NLL with temperature"),
+            [
+                (part, str(predictions), *(f"{number:.4f}" for number in numbers))
+                for part, predictions, *numbers in fitted.table.rows()
+            ],
+            title=f"{run}: temperature {fitted.temperature:.3f}",
+            numbers=True,
+        )
         for warning in fitted.warnings:
             typer.echo(warning)
         for label, threshold in fitted.thresholds.items():

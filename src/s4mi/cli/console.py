@@ -34,54 +34,41 @@ def setup_logging(*, facts: bool = True) -> None:
 
 def print_scores(parts: "Mapping[str, Scores | None]") -> None:
     """Print the main scores, one column per part, and the scores per class below."""
-    from rich.console import Console
-    from rich.table import Table
+    from s4mi.cli.tables import print_table
 
     known = {part: scores for part, scores in parts.items() if scores is not None}
     if not known:
         return
-    main = Table("score", *known, box=None, pad_edge=False)
-    per_class = Table(
-        "class",
-        *(f"{part} {name}" for part in known for name in _class_score_names(known[part])),
-        box=None,
-        pad_edge=False,
-    )
     names = [name for name, value in next(iter(known.values())).model_dump().items() if isinstance(value, int | float)]
-    for name in names:
-        main.add_row(name, *(_shown(getattr(scores, name)) for scores in known.values()))
+    print_table(
+        ("score", *known), [(name, *(_shown(getattr(scores, name)) for scores in known.values())) for name in names]
+    )
+    print_line("")
+    rows = []
     for label in dict.fromkeys(label for scores in known.values() for label in scores.per_class):
         cells = [
             _shown(getattr(scores.per_class.get(label), name, None))  # an external test set may lack a class
             for scores in known.values()
             for name in _class_score_names(scores)
         ]
-        per_class.add_row(label, *cells)
-    console = Console()
-    console.print(main)
-    console.print()
-    console.print(per_class)
+        rows.append((label, *cells))
+    print_table(("class", *(f"{part} {name}" for part in known for name in _class_score_names(known[part]))), rows)
 
 
 def print_result_table(table: "ResultTable") -> None:
     """Print techniques by label fraction: mean and interval on the test part, the best of each column in bold."""
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
+    from s4mi.cli.tables import print_table
     from s4mi.reporting.results.tables import score_table
 
     scores = score_table(table)
-    shown = Table(
-        *(column.plain for column in scores.columns),
+    print_table(
+        [column.plain for column in scores.columns],
+        [[Text(cell.plain, style="bold" if cell.emphasis else "") for cell in row.cells] for row in scores.rows],
         title=f"{table.dataset}: {table.metric.label} ({table.task})",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
     )
-    for row in scores.rows:
-        shown.add_row(*(Text(cell.plain, style="bold" if cell.emphasis else "") for cell in row.cells))
-    Console().print(shown, "")
+    print_line("")
 
 
 def print_gains(gains: "Sequence[VersionGains]") -> None:

@@ -86,15 +86,11 @@ def explain(
         raise typer.Exit(1)
 
 
-UNCUT = 1000
-"""Columns of a terminal that is wide enough for any table."""
-
-
 def _print(summary: "ExplainSummary") -> None:
     """Print a table for each run, and its warnings."""
     from rich.console import Console
-    from rich.measure import Measurement
-    from rich.table import Table
+
+    from s4mi.cli.tables import print_table
 
     console = Console()
     synthetic = " (synthetic)" if summary.synthetic else ""
@@ -107,19 +103,20 @@ def _print(summary: "ExplainSummary") -> None:
         maps = [one for one in summary.maps if one.run == run]
         compared = any(one.energy_baselines for one in maps)
         beside = ("centre blob", "other images") if compared else ()
-        table = Table("map", "pointing game", *beside, "energy inside", *beside, "area", "randomised", box=None,
-            pad_edge=False, title=f"{run}: {technique}", title_justify="left",
-        )  # fmt: skip
+        rows = []
         for one in maps:
             cells = []
             for score, found in ((one.pointing, one.pointing_baselines), (one.energy, one.energy_baselines)):
                 cells.append(_cell(score))
                 if compared:
                     cells += [_cell(found.centre), _cell(found.others)] if found is not None else ["–", "–"]
-            table.add_row(one.method, *cells, _cell(one.area), _cell(one.randomised))
-        wide = Console(width=UNCUT, highlight=False)
-        needed = Measurement.get(wide, wide.options, table).maximum  # a narrower table cuts numbers
-        Console(width=max(console.width, needed), highlight=False).print(table)
+            rows.append((one.method, *cells, _cell(one.area), _cell(one.randomised)))
+        print_table(
+            ("map", "pointing game", *beside, "energy inside", *beside, "area", "randomised"),
+            rows,
+            title=f"{run}: {technique}",
+            numbers=True,
+        )
         for one in maps:
             for verdict in one.verdicts:
                 console.print(f"{one.method}, {verdict}", soft_wrap=True)

@@ -20,9 +20,7 @@ def methods(
     if encoders or pattern is not None:
         _list_encoders(pattern)
         return
-    from rich.console import Console
-    from rich.table import Table
-
+    from s4mi.cli.tables import print_table
     from s4mi.config.method_table import has_others, stored_rows
 
     rows, broken = [], []
@@ -31,37 +29,35 @@ def methods(
 
         rows, broken = METHODS.rows(), list(METHODS.broken.values())
     rows = rows or stored_rows()
-    table = Table("method", "tasks", "what it does", "paper", "from", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row.name, ", ".join(row.tasks), row.summary, row.paper, row.origin)
-    Console().print(table)
+    print_table(
+        ("method", "tasks", "what it does", "paper", "from"),
+        [(row.name, ", ".join(row.tasks), row.summary, row.paper, row.origin) for row in rows],
+    )
     for reason in broken:
         typer.echo(reason, err=True)
 
 
 def _list_encoders(pattern: str | None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from s4mi.cli.tables import print_table
     from s4mi.config.encoders import MOST, encoder_names, encoder_rows
 
     names = encoder_names(pattern)
-    table = Table(
-        "encoder", "kind", "parameters", "pixels", "mean", "std", "published under", "weights at hand", box=None
-    )
+    rows = []
     for row in encoder_rows(names[:MOST]):
         multiple = f", multiples of {row.multiple}" if row.multiple > 1 else ""
-        table.add_row(
-            row.name,
-            row.kind,
-            f"{row.parameters / 1e6:.1f} M",
-            f"{row.size or '?'}{multiple}",
-            _numbers(row.mean),
-            _numbers(row.std),
-            row.licence or "not stated",
-            row.at_hand or "no",
+        rows.append(
+            (
+                row.name,
+                row.kind,
+                f"{row.parameters / 1e6:.1f} M",
+                row.at_hand or "no",
+                f"{row.size or '?'}{multiple}",
+                _numbers(row.mean),
+                _numbers(row.std),
+                row.licence or "not stated",
+            )
         )
-    Console().print(table)
+    print_table(("encoder", "kind", "parameters", "weights at hand", "pixels", "mean", "std", "published under"), rows)
     if len(names) > MOST:
         typer.echo(f"{len(names) - MOST} more match; pass a longer FILTER", err=True)
     typer.echo("As an encoder of segmentation networks, prefix a CNN with tu-. Folders of weight files: S4MI_WEIGHTS.")

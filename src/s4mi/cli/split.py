@@ -104,9 +104,7 @@ WITHOUT = {
 
 
 def _print(result: "SplitResult") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from s4mi.cli.tables import print_table
     from s4mi.data.splits.official import NO_VAL, lacks_val
     from s4mi.data.splits.stratification import TOLERANCE
 
@@ -118,18 +116,16 @@ def _print(result: "SplitResult") -> None:
     print_line(
         f"{spec.name}: {result.kind}, split {result.split.hash} ({description}, seed {result.seed})", style="bold"
     )
-    table = Table("", *parts, *(f"labels {name}" for name in labelled), box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    table.add_row("images", *(str(counts.images[name]) for name in counts.columns))
-    table.add_row("annotated", *(str(counts.annotated[name]) for name in counts.columns))
+    rows = [
+        ("images", *(str(counts.images[name]) for name in counts.columns)),
+        ("annotated", *(str(counts.annotated[name]) for name in counts.columns)),
+    ]
     if any(row.group for row in result.manifest.rows):
-        table.add_row("patients", *(str(counts.groups[name]) for name in counts.columns))
+        rows.append(("patients", *(str(counts.groups[name]) for name in counts.columns)))
     for label, row in counts.classes.items():
         shares = [f"{row[n]} ({100 * row[n] / max(1, counts.annotated[n]):.1f} %)" for n in counts.columns]
-        table.add_row(label, *shares)
-    console = Console()
-    Console(width=max(console.width, 12 * len(table.columns) + 30), highlight=False, markup=False).print(table)
+        rows.append((label, *shares))
+    print_table(("", *parts, *(f"labels {name}" for name in labelled)), rows, numbers=True)
     for part, consequence in WITHOUT.items():
         if lacking := [label for label, row in counts.classes.items() if counts.annotated[part] and not row[part]]:
             print_line(f"warning: no {part} image of {', '.join(lacking)}: {consequence}", style="yellow")

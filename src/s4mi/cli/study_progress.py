@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, assert_never, final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from s4mi.studies.events import Event, RunOutcome, RunStarted, StudyChecked
     from s4mi.training.progress import Progress
 
+BAR = 16
+"""Characters of the bar of a run."""
 MAX_FAILURES = 5
 """Failures listed below the table; the others are counted."""
 STOPPING = "stopping after the current step; interrupt again to stop immediately"
@@ -164,7 +167,9 @@ class ProgressTable(Display):
         more = len(failures) - len(lines)
         if more:
             lines.append(Text(f"and {more} more", style="red"))
-        return Group(Text(self._summary(active, failures), style="bold"), _active_table(active), *lines)
+        return Group(
+            Text(self._summary(active, failures), style="bold"), _active_table(active, self._console.width), *lines
+        )
 
     def _summary(self, active: "dict[str, Progress | None]", failures: dict[str, str]) -> str:
         if self._stopping:
@@ -248,18 +253,14 @@ def _check_lines(event: "StudyChecked") -> list[str]:
     return lines
 
 
-def _active_table(active: "dict[str, Progress | None]") -> "RenderableType":
+def _active_table(active: "dict[str, Progress | None]", width: int) -> "RenderableType":
+    """One row per run: its name, never cut, and as much of score, phase, time left and bar as fits beside it."""
     from rich.progress_bar import ProgressBar
-    from rich.table import Table as Grid
 
-    grid = Grid(box=None, pad_edge=False, show_header=False)
-    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=None)
-    for _ in range(3):
-        grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True, justify="right")
+    rows: list[tuple[str, RenderableType, str, str, str]] = []
     for name, progress in active.items():
         if progress is None:
-            grid.add_row(name, ProgressBar(total=1, completed=0, width=16), "starting", "", "")
+            rows.append((name, ProgressBar(total=1, completed=0, width=BAR), "starting", "", ""))
             continue
         phase = {
             "decode": "decoding images",
@@ -273,6 +274,23 @@ def _active_table(active: "dict[str, Progress | None]") -> "RenderableType":
         if latest and not score:
             score = f"loss {latest.losses['total']:.3f}"
         left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
-        bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=16)
-        grid.add_row(name, bar, phase, score, left)
+        bar = ProgressBar(total=max(1, progress.total), completed=progress.done, width=BAR)
+        rows.append((name, bar, phase, score, left))
+    return _grid(rows, width)
+
+
+def _grid(rows: "Sequence[tuple[str, RenderableType, str, str, str]]", width: int) -> "RenderableType":
+    from rich.table import Table as Grid
+
+    widths = [BAR if at == 1 else max((len(str(row[at])) for row in rows), default=0) for at in range(5)]
+    shown, used = [0], min(widths[0], width)
+    for at in (2, 3, 4, 1):
+        if widths[at] and used + 2 + widths[at] <= width:
+            shown.append(at)
+            used += 2 + widths[at]
+    grid = Grid(box=None, pad_edge=False, show_header=False)
+    for at in sorted(shown):
+        grid.add_column(overflow="fold", no_wrap=at > 0, justify="right" if at == 4 else "left")
+    for row in rows:
+        grid.add_row(*(row[at] for at in sorted(shown)))
     return grid

@@ -94,23 +94,24 @@ def _print_trained(record: "RunRecord") -> None:
 
 
 def _print_pretrained(record: "PretrainingRecord", out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from s4mi.cli.tables import print_table
 
     typer.echo(
         f"{record.method} ({record.backbone}) on {record.dataset}{' (synthetic)' if record.synthetic else ''}: "
         f"{record.images} images without labels, {record.epochs} epochs, {record.cost.seconds:.0f} s"
     )
-    table = Table("encoder", "feature std", "effective rank", "k-NN macro F1", box=None, pad_edge=False)
+    rows = []
     for name, end in record.end.features.items():
         start = record.start.features[name]
-        table.add_row(
-            name,
-            f"{start.std:.3f} → {end.std:.3f} of 1",
-            f"{start.effective_rank:.1f} → {end.effective_rank:.1f} of {end.dimensions}",
-            f"{record.start.knn[name]:.3f} → {record.end.knn[name]:.3f}" if name in record.end.knn else "–",
+        rows.append(
+            (
+                name,
+                f"{start.std:.3f} → {end.std:.3f} of 1",
+                f"{start.effective_rank:.1f} → {end.effective_rank:.1f} of {end.dimensions}",
+                f"{record.start.knn[name]:.3f} → {record.end.knn[name]:.3f}" if name in record.end.knn else "–",
+            )
         )
-    Console().print(table)
+    print_table(("encoder", "feature std", "effective rank", "k-NN macro F1"), rows)
     for name, value in record.end.signals.items():
         typer.echo(f"{name.replace('_', ' ')}: {value:.3f}")
     for name in record.encoders:

@@ -60,11 +60,28 @@ def explain(error: ValidationError, model: type[BaseModel], methods: Mapping[str
     if problem["type"] == "union_tag_invalid":
         given = str((problem.get("ctx") or {}).get("tag", ""))
         return unknown_method(given)
+    message = _in_yaml(problem) or message
     if not setting:
         return message
     if problem["type"] == "value_error" and any(each.startswith(f"{setting}.") for each in known):
         return f"{setting}: {message}"  # of a section; the message itself contains the values
     return f"{setting}: {message} (given: {problem['input']!r})"
+
+
+def _in_yaml(problem: ErrorDetails) -> str:
+    """What a value of the wrong kind should be, as it is written in a file; empty for other problems."""
+    given = problem["input"]
+    kind = problem["type"]
+    if kind == "tuple_type":
+        words = given.split(",") if isinstance(given, str) else [given]
+        example = ", ".join(str(word).strip() for word in words) if given not in (None, "") else "…"
+        return f"must be a list: [{'…' if isinstance(given, Mapping) else example}]"
+    if kind == "too_short" and not given:
+        return "must list at least one"
+    if kind in ("dict_type", "model_type"):
+        path = isinstance(given, str) and problem["loc"][0] in ("data", "datasets", "tests")
+        return f"must be keys and values: {{path: {given}}}" if path else "must be keys and values: {key: value}"
+    return ""
 
 
 def _known_settings(model: type[BaseModel], method: type[BaseModel] | None) -> list[str]:

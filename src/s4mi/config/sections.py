@@ -108,6 +108,10 @@ class SplitConfig(Section):
     def _complete(self) -> "SplitConfig":
         if self.kind == "file" and self.file is None:
             raise ValueError("file is missing; set split.file=FILE, or another split.kind")
+        if "kind" not in self.model_fields_set:  # a saved run names its kind, and keeps what it ignored
+            for key, kind in (("file", "file"), ("folds", "kfold"), ("fold", "kfold")):
+                if key in self.model_fields_set and getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"{key} is set, but has no effect without a kind; set split.kind={kind} too")
         if self.kind == "kfold" and self.fold >= self.folds:
             raise ValueError(f"fold must be 0–{self.folds - 1} (given {self.fold})")
         return self

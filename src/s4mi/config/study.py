@@ -28,11 +28,12 @@ from pydantic import Field, field_validator, model_validator
 from s4mi.config.duration import parse_duration
 from s4mi.config.external_tests import Tests
 from s4mi.config.labels import LabelsConfig
-from s4mi.config.layers import Settings
+from s4mi.config.layers import Settings, name_of_method, stacked
 from s4mi.config.profiles import ByNetwork, ProfileName
 from s4mi.config.sections import DataConfig, Section, SplitConfig
 from s4mi.config.study_arms import Arm, Fractions, PretrainingArm, Technique, unique
 from s4mi.errors import nearest
+from s4mi.formatting import folder_name
 from s4mi.records import SelectionRule
 
 
@@ -169,6 +170,20 @@ class StudyConfig(Section):
             raise ValueError("data and datasets are both set; keep one of the two")
         return self
 
+    @field_validator("datasets")
+    @classmethod
+    def _named_folders(cls, datasets: dict[str, StudyDataset]) -> dict[str, StudyDataset]:
+        """Refuse names that are no folders of the study, or the same folder."""
+        folders: dict[str, str] = {}
+        for name in datasets:
+            folder = folder_name(name)
+            if not folder.strip("."):
+                raise ValueError(f"{name!r} is not a valid name of a data set; use letters and digits")
+            if folder in folders:
+                raise ValueError(f"{folders[folder]!r} and {name!r} share the folder {folder!r}; rename one")
+            folders[folder] = name
+        return datasets
+
     @model_validator(mode="after")
     def _no_varied_settings(self) -> "StudyConfig":
         """Refuse settings of runs that the study itself varies."""
@@ -192,6 +207,17 @@ class StudyConfig(Section):
             yield f"arms: {arm.name or number}", arm.settings
             for settings in arm.backbones.values():
                 yield f"arms: {arm.name or number}", settings
+
+    @model_validator(mode="after")
+    def _different_names(self) -> "StudyConfig":
+        """Refuse one name for two techniques, which would look like one on its data sets."""
+        for number, arm in enumerate(self.arms):
+            for other in self.arms[:number]:
+                shared = arm.datasets is None or other.datasets is None or {*arm.datasets} & {*other.datasets}
+                methods = {name_of_method(stacked([self.settings, one.settings])) for one in (arm, other)}
+                if arm.name and arm.name == other.name and shared and len(methods) > 1:
+                    raise ValueError(f"arms: two are named {arm.name!r} ({', '.join(sorted(methods))}); rename one")
+        return self
 
     @model_validator(mode="after")
     def _known_names(self) -> "StudyConfig":

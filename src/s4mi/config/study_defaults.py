@@ -35,7 +35,7 @@ def split_settings(study: StudyConfig, dataset: StudyDataset) -> Settings:
     split = dataset.split or study.split
     if study.resample == "validation" and split.seed is None and split.test_seed is None:
         split = split.model_copy(update={"test_seed": TEST_SEED})
-    return split.model_dump(mode="json")
+    return split.model_dump(mode="json", exclude_unset=True)  # a kind that nobody named stays so
 
 
 def label_settings(study: StudyConfig) -> Settings:

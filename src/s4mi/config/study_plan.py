@@ -191,6 +191,11 @@ class _SeedPlan:
             if run.backbone == network:
                 return self._pretraining_folder(run.name)
         known = [str(run.backbone) for run in starts]
+        if network is None:
+            raise S4miError(
+                f"{self.origin}: {place}: has no single network that could start from a pre-training; remove "
+                "pretraining from it"
+            )
         raise S4miError(
             f"{self.origin}: {place}: its pretraining uses {', '.join(known)}, not {network!r}"
             f"{nearest(network or '', known) or '; set the same backbones for both'}"

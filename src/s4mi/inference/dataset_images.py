@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from s4mi.data.files import stem_of
 from s4mi.data.formats.intensity import Pixels
@@ -12,7 +12,7 @@ from s4mi.data.masks import read_mask
 from s4mi.data.row import MANIFEST_NAME
 from s4mi.data.spec import IGNORED_CLASS, SPEC_NAME, MaskKey
 from s4mi.data.splits.split_file import read_parts
-from s4mi.errors import S4miError
+from s4mi.errors import S4miError, nearest
 from s4mi.inference.input_files import Unreadable, find_images
 from s4mi.records import Part
 
@@ -125,8 +125,12 @@ def rows_in_part(manifest: Manifest, runs: "Sequence[RunDir]", part: Part, *, hi
         hint: what to do if a run was not trained on this data set.
 
     Raises:
-        S4miError: there are none, or the data set is not that of the runs.
+        S4miError: there are none, `part` is unknown, or the data set is not that of the runs.
     """
+    if part not in get_args(Part):
+        raise S4miError(
+            f"unknown part {part!r}{nearest(part, get_args(Part))}; choose from {', '.join(get_args(Part))}"
+        )
     indices = set(range(len(manifest.rows)))
     for run in runs:
         try:

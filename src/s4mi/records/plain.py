@@ -23,7 +23,7 @@ def load_yaml(text: str) -> Any:
     """Return the plain values of a YAML document; dates stay text.
 
     Raises:
-        PlainError: not valid YAML, nested or repeated without end, or with numbers that are none.
+        PlainError: not valid YAML, nested or repeated without end, with a key twice, or with numbers that are none.
     """
     try:
         return yaml.load(text, Loader=_Loader)
@@ -80,6 +80,7 @@ class _Loader(yaml.SafeLoader):
         node: Any = super().compose_node(parent, index)
         self._open.pop()
         if isinstance(node, yaml.MappingNode):
+            _refuse_twice(node)
             inner = [part for pair in node.value for part in pair]
         else:
             inner = node.value if isinstance(node, yaml.SequenceNode) else []
@@ -100,6 +101,17 @@ class _Loader(yaml.SafeLoader):
             raise PlainError(
                 f"{shown!r} cannot be read as {node.tag.rpartition(':')[2]}", node.start_mark.line + 1
             ) from error
+
+
+def _refuse_twice(node: yaml.MappingNode) -> None:
+    """Refuse a key that is written twice, of which YAML libraries keep the last one without a word."""
+    lines: dict[tuple[str, str], int] = {}
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            line = key.start_mark.line + 1
+            if (key.tag, key.value) in lines:
+                raise PlainError(f"{key.value!r} is set twice, first in line {lines[key.tag, key.value]}", line)
+            lines[key.tag, key.value] = line
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -216,6 +216,8 @@ def _check_classes(
         if labelled[k]:
             continue
         problem = f"class {name!r} has no labelled training image at label_fraction={config.label_fraction}"
+        if config.amount.unit == "percent" and config.amount.value <= 1:  # as shares of 1 are written elsewhere
+            problem += f", which is {config.amount.value:g} percent, not {100 * config.amount.value:g}"
         if kind == "multiclass" and available[k] and config.amount.unit != "saved":
             raise S4miError(
                 f"{problem} ({available[k]} at 100 %); raise label_fraction, change seed, or import without the class "

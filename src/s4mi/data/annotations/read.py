@@ -1,6 +1,6 @@
 """Read annotations: tables, folders of masks (plain or of CVAT), segmentations of 3D Slicer, the JSON of tools."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,35 @@ def read_annotations(path: Path, *, mask_suffix: str = "") -> list[Annotation]:
     if path.is_file() and nrrd_seg.is_segmentation(path):
         return list(_slices(path, ""))
     if path.suffix.lower() not in JSON or not path.is_file():
+        _refuse_xml([path])
         problem = "does not exist" if not path.exists() else "unsupported file type"
         raise S4miError(
             f"{path}: {problem}; pass a table of images and labels ({', '.join(TABLE_SUFFIXES)}), a folder of masks, "
             "a .seg.nrrd of 3D Slicer, or the JSON of Label Studio, COCO, LabelMe or QuPath"
         )
     return _json_annotations(path, "")
+
+
+XML_START = 2000
+"""Characters of an XML file that name its program."""
+
+
+def _refuse_xml(files: Sequence[Path]) -> None:
+    """Say what to export instead if the first XML file is one of ASAP, CVAT or another program."""
+    path = next((file for file in files if file.suffix.lower() == ".xml" and file.is_file()), None)
+    if path is None:
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        start = file.read(XML_START)
+    if "ASAP_Annotations" in start:
+        hint = "XML of ASAP is not read; write a mask per image, named like it (AnnotationToMask of its Python module)"
+    elif "<annotations>" in start and ("<version>" in start or "<image " in start):
+        hint = 'XML of CVAT is not read; export the task as "COCO 1.0" or "Segmentation mask 1.1"'
+    elif "<annotation" in start and "<filename>" in start:
+        hint = "XML of Pascal VOC is not read; export the annotations as COCO, or as masks"
+    else:
+        hint = "XML is not read; export the annotations as COCO, GeoJSON of QuPath, or masks"
+    raise S4miError(f"{path}: {hint}")
 
 
 def _json_annotations(path: Path, location: str) -> list[Annotation]:
@@ -135,6 +158,7 @@ def _rows(path: Path) -> Iterator[Annotation]:
 def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
     files = image_files(folder)
     if not files:
+        _refuse_xml(sorted(visible_files(folder)))
         raise S4miError(f"{folder}: no masks; pass a folder with files of {', '.join(sorted(SUFFIXES))}")
     for path in files:
         stem = stem_of(path)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from s4mi.data.checks.class_balance import check_balance
+from s4mi.data.checks.empty_slices import find_empty_volumes
 from s4mi.data.checks.formats import find_mixed_formats
 from s4mi.data.checks.masks_as_images import find_masks_as_images
 from s4mi.data.checks.missing_values import find_missing_values
@@ -267,4 +268,5 @@ def _row_findings(
         *find_masks_as_images(rows, locate),
         *find_single_patient(rows, locate),
         *find_mixed_formats(scan.rows, locate),
+        *find_empty_volumes(scan.rows, locate),
     ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from s4mi.data.banded_page import read_for
 from s4mi.data.checks.looks import MaskLook, look_at, look_at_mask
 from s4mi.data.duplicates import NORMALISED_IMAGES
-from s4mi.data.files import read_header, suffix_of
+from s4mi.data.files import SUFFIXES, read_header, suffix_of
 from s4mi.data.formats import dicom
 from s4mi.data.formats.frame import Header, ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
@@ -227,7 +227,8 @@ def _scan_mask(
         look = look_at_mask(row.mask, encoding.mask_values)
         size, histogram = look.size, look.counts[:IGNORE]
         counts = tuple(histogram[: len(encoding.mask_classes)].tolist())
-        _check_mask(look, histogram, name, report=report)
+        if not is_slice(row.mask) and read_header(row.mask).frames == 1:  # of several frames, only the first is read
+            _check_mask(look, histogram, name, report=report)
         _check_labels(row, histogram, name, encoding=encoding, report=report)
     except ImageError as error:
         report(error.code, f"{name} {error}")
@@ -236,6 +237,11 @@ def _scan_mask(
         message = f"{name} is {size_text(size)} but its image is {size_text(scan.size)}"
         report("mask-size", f"{message}; re-export the mask at the size of its image")
     return counts
+
+
+def is_slice(path: Path) -> bool:
+    """Whether a file is one of several that an import extracted from a volume: its folder has the name of an image."""
+    return suffix_of(path.parent) in SUFFIXES
 
 
 def _check_mask(look: MaskLook, counts: NDArray[np.intp], name: str, *, report: Callable[..., None]) -> None:

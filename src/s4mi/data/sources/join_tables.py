@@ -1,5 +1,6 @@
 """Add the columns of further tables to a table: patients or lesions, for example, that a second file lists."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -58,13 +59,30 @@ def _join(table: SourceTable, path: Path, options: TableOptions, *, source: Path
     if len(without) == len(records):
         raise S4miError(
             f"{other.path}: no row of {table.path.name} has a partner by {left!r} and {right!r} (e.g. {without[0]!r} "
-            f"and {other.records[0].cells[right]!r}); name the columns with --on COLUMN, or --on COLUMN=COLUMN"
+            f"and {other.records[0].cells[right]!r}); "
+            f"{_other_number(without, partners) or 'name the columns with --on COLUMN, or --on COLUMN=COLUMN'}"
         )
     joined = replace(table, columns=(*table.columns, *added), records=tuple(records))
     if not without:
         return joined, []
-    message = f"{plural(len(without), 'row')} of {table.path.name} not in this table: {some(without)}; add them to it"
+    lacking = list(dict.fromkeys(without))
+    hint = _other_number(lacking, partners) or "add them to it"
+    message = f"{plural(len(without), 'row')} of {table.path.name} not in this table: {some(lacking)}; {hint}"
     return joined, [Finding("not-joined", "warning", relative_name(other.path, source), None, message)]
+
+
+def _other_number(lacking: Sequence[str], partners: Mapping[str, TableRow]) -> str:
+    """What to do if a cell without a partner differs from one only in zeros before its number; else empty."""
+    numbers = {_number(key): key for key in partners}
+    for cell in lacking:
+        if (other := numbers.get(_number(_key(cell)))) is not None:
+            return f"it has {other!r} for {cell!r}: write both alike, in a spreadsheet as text"
+    return ""
+
+
+def _number(key: str) -> str:
+    """Return a number without the zeros before it, which spreadsheet programs remove; other names as they are."""
+    return key.lstrip("0") or "0" if key.isdigit() else key
 
 
 def _key(cell: str) -> str:

@@ -3,13 +3,13 @@
 import codecs
 import csv
 import io
-import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s4mi.data.sources.check_workbook import WorkbookError, check_workbook
+from s4mi.data.sources.check_workbook import WorkbookError
+from s4mi.data.sources.read_excel import read_sheet
 from s4mi.data.stray_quotes import stray_quote
 from s4mi.errors import S4miError, nearest, require_extra
 from s4mi.formatting import plural
@@ -36,11 +36,12 @@ class TableRow:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """The contents of a table, and its path."""
+    """The contents of a table, its path, and the names of the sheets beside it that are not read."""
 
     path: Path
     columns: tuple[str, ...]
     records: tuple[TableRow, ...]
+    other_sheets: tuple[str, ...] = ()
 
     def missing(self, columns: Sequence[tuple[str, str]], *, images: Sequence[str] = ()) -> S4miError:
         """Return the error for columns, each with the option that names it, which the table does not have.
@@ -186,22 +187,21 @@ def _filled(line: str, separator: str) -> int:
     return sum(bool(cell.strip(' "')) for cell in line.split(separator))
 
 
-def _title(path: Path, title: str, where: str) -> S4miError:
-    return S4miError(f"{path}:1: {title!r} is not the column names; delete what is above those ({where})")
+def _title(path: Path, title: str, where: str, *, line: int = 1) -> S4miError:
+    return S4miError(f"{path}:{line}: {title!r} is not the column names; delete what is above those ({where})")
 
 
 def _read_frame(path: Path) -> SourceTable:
     import polars  # imported late, as it takes 0.1 s and most tables are CSV
 
+    sheet = None
     try:
         if path.suffix.lower() == ".parquet":
             frame = polars.read_parquet(path)
         else:
             require_extra("fastexcel", extra="excel", purpose=f"{path.name}: reading Excel tables")
-            check_workbook(path)
-            for reader in ("fastexcel", "calamine"):  # of empty columns they warn, line by line
-                logging.getLogger(reader).setLevel(logging.ERROR)
-            frame = polars.read_excel(path, infer_schema_length=None)  # or later texts among numbers are lost
+            sheet = read_sheet(path)
+            frame = sheet.frame
     except S4miError:
         raise
     except WorkbookError as error:
@@ -209,14 +209,15 @@ def _read_frame(path: Path) -> SourceTable:
     except Exception as error:  # polars and the Excel reader pass on any exception of their parsers
         reason = " ".join(str(error).split())
         raise S4miError(f"{path}: cannot be read as {path.suffix} ({reason}); export it again, or as CSV") from error
+    first = 1 if sheet is None else sheet.first
     named = [column for column in frame.columns if not column.startswith(UNNAMED)]
     if len(named) == 1 and len(frame.columns) > MIN_SEPARATORS:
-        raise _title(path, named[0], f"the sheet has {len(frame.columns)} columns")
-    records = [
-        TableRow(number, {column: _as_text(value) for column, value in cells.items()})
-        for number, cells in enumerate(frame.iter_rows(named=True), start=2)
-    ]
-    return _checked(path, tuple(frame.columns), records)
+        raise _title(path, named[0], f"the sheet has {len(frame.columns)} columns", line=first)
+    if sheet is not None:
+        _refuse_twice(path, sheet.names, line=first)
+    rows = enumerate(frame.iter_rows(named=True), start=2) if sheet is None else sheet.rows()
+    records = [TableRow(number, {column: _as_text(value) for column, value in cells.items()}) for number, cells in rows]
+    return _checked(path, tuple(frame.columns), records, other_sheets=() if sheet is None else sheet.others)
 
 
 def _as_text(value: object) -> str:
@@ -232,11 +233,19 @@ def _as_text(value: object) -> str:
     return str(value).strip()
 
 
-def _checked(path: Path, columns: tuple[str, ...], records: Iterable[TableRow]) -> SourceTable:
+def _checked(
+    path: Path, columns: tuple[str, ...], records: Iterable[TableRow], *, other_sheets: tuple[str, ...] = ()
+) -> SourceTable:
+    _refuse_twice(path, columns)
+    table = SourceTable(path=path, columns=columns, records=tuple(records), other_sheets=other_sheets)
+    if not table.records:
+        move = f", or move one of the sheets {', '.join(map(repr, other_sheets))} to the front" if other_sheets else ""
+        which = "the first sheet " if other_sheets else ""
+        raise S4miError(f"{path}: {which}has columns but no rows; add rows{move}")
+    return table
+
+
+def _refuse_twice(path: Path, columns: Sequence[str], *, line: int = 1) -> None:
     for name in columns:
         if columns.count(name) > 1:
-            raise S4miError(f"{path}:1: two columns are named {name!r}; rename one")
-    table = SourceTable(path=path, columns=columns, records=tuple(records))
-    if not table.records:
-        raise S4miError(f"{path}: has columns but no rows; add rows")
-    return table
+            raise S4miError(f"{path}:{line}: two columns are named {name!r}; rename one")

@@ -126,12 +126,20 @@ def _read_all(tables: Mapping[Part | None, Path], options: TableOptions, *, sour
         own, unlabelled = _without_labels(table, options, part=part, source=source)
         reader = TableReader(table, own, part=part, source=source)
         read.rows += reader.rows()
-        read.findings += [*join_findings, *unlabelled, *reader.findings]
+        read.findings += [*join_findings, *_other_sheets(table, source), *unlabelled, *reader.findings]
         read.label_names += reader.label_names
         read.label_cells += [record.cells[reader.label] for record in table.records if reader.label]
         read.unknown += reader.unknown
         read.masked |= reader.mask is not None
     return read
+
+
+def _other_sheets(table: SourceTable, source: Path) -> Iterator[Finding]:
+    """Yield a note if an Excel file has further sheets with cells, of which nothing is read."""
+    if table.other_sheets:
+        named = ", ".join(map(repr, table.other_sheets))
+        message = f"only the first sheet is read; {named} hold cells too; move it to the front if it is meant"
+        yield Finding("other-sheets", "note", _name(table.path, source), None, message)
 
 
 def _findings_of_all(read: _ReadTables, options: TableOptions, *, folder: Path, file: str) -> Iterator[Finding]:

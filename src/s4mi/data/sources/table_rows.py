@@ -2,9 +2,11 @@
 
 import shlex
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from s4mi.data.files import suffix_of
+from s4mi.data.formats import nifti, nrrd
 from s4mi.data.names import normalised
 from s4mi.data.relative_name import relative_name
 from s4mi.data.row import PARTS, Row
@@ -20,6 +22,11 @@ from s4mi.data.sources.types import PART_NAMES
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part
+
+SET_FOLDER, OR_SKIP = "set its folder with --{}s", ", or use --skip-missing"
+NOWHERE = SET_FOLDER.format("image") + OR_SKIP
+"""How the message on an image ends that is in no folder below that of the table."""
+VOLUMES = (*nifti.SUFFIXES, *nrrd.SUFFIXES)
 
 
 @dataclass
@@ -73,7 +80,36 @@ class TableReader:
                 continue
             line_of[row.image] = record.line
             rows.append(row)
+        self._note_lacking_patients(rows)
+        self._note_no_image()
         return rows
+
+    def _note_no_image(self) -> None:
+        """Replace the errors on all files by one if no cell is that of an image, as in a table of patients."""
+        missing = [one for one in self.findings if one.code == "missing-image" and one.message.endswith(NOWHERE)]
+        if 1 < len(missing) == len(self.table.records):
+            cell = self.table.records[0].cells[self.image]
+            joined = "; a table of patients is joined to one of images with --join" if self.image == self.group else ""
+            message = (
+                f"no cell of {self.image!r} is the name of an image below {self.folder} (e.g. {cell!r}); choose their "
+                f"column with --image, or their folder with --images{joined}"
+            )
+            kept = [one for one in self.findings if one not in missing]
+            self.findings[:] = [*kept, replace(missing[0], line=1, message=message)]
+
+    def _note_lacking_patients(self, rows: list[Row]) -> None:
+        """Warn of volumes without a patient among others, as merged cells leave them.
+
+        Each becomes a patient of its own, so that no later check would see that one is missing.
+        """
+        lacking = [row for row in rows if row.group is None and suffix_of(row.image) in VOLUMES]
+        if self.group and 0 < len(lacking) < len(rows):
+            message = (
+                f"{len(lacking)} of {len(rows)} rows without a patient in {self.group!r}, first in line "
+                f"{lacking[0].line}: no split can keep their images with others of the same patient; fill in the cells "
+                "(of merged cells only the first holds the value)"
+            )
+            self.findings.append(Finding("no-patient", "warning", relative_name(self.table.path, self.source), None, message))
 
     def labels(self, record: TableRow) -> OneHotLabels:
         """Return the labels of a record."""
@@ -129,9 +165,7 @@ class TableReader:
         path = lookup.find(cell)
         if path is None:
             folders = " or ".join(str(folder) for folder in lookup.folders)
-            message = (
-                f"{kind} {cell!r} not found in {folders}; {self._place(column, cell, kind)}, or use --skip-missing"
-            )
+            message = f"{kind} {cell!r} not found in {folders}; {self._place(column, cell, kind)}{OR_SKIP}"
             self._error(f"missing-{kind}", record, message)
         return path
 
@@ -142,7 +176,7 @@ class TableReader:
             self._folders[kind] = suggest_images(self.folder, cells, masks=kind == "mask")
         names = self._folders[kind]
         if FileLookup.below(self.folder, names).find(cell) is None:
-            return f"set its folder with --{kind}s"
+            return SET_FOLDER.format(kind)
         return f"use {shlex.join(argument for name in names for argument in (f'--{kind}s', name))}"
 
     def _labels(self, record: TableRow) -> tuple[str, ...] | None:
@@ -168,5 +202,5 @@ class TableReader:
         return part
 
     def _error(self, code: str, record: TableRow, message: str) -> None:
-        file = relative_name(self.table.path, self.source)
+        file = relativerelative_name(self.table.path, self.source)
         self.findings.append(Finding(code, "error", file, record.line, message))

@@ -5,6 +5,7 @@ png      one PNG per frame, with the values or colours of the data set's own mas
 match    TIFF pages for TIFF, a NIfTI volume with the same affine for NIfTI, DICOM-SEG for DICOM, PNG for all others
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -162,7 +163,8 @@ def write_dicom_seg(path: Path, masks: Pixels, image: Path, *, classes: Sequence
             omit_empty_frames=False,
         )
     except (AttributeError, KeyError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
+        lacking = re.fullmatch(r"'\w+' object has no attribute '(\w+)'", str(error))
+        reason = f"it lacks {lacking[1]}" if lacking else " ".join(str(error).split())
         raise S4miError(
             f"cannot be the source of a DICOM-SEG ({reason}); write its mask as PNG with --format png"
         ) from error
