@@ -109,7 +109,8 @@ class TableReader:
                 f"{lacking[0].line}: no split can keep their images with others of the same patient; fill in the cells "
                 "(of merged cells only the first holds the value)"
             )
-            self.findings.append(Finding("no-patient", "warning", relative_name(self.table.path, self.source), None, message))
+            file = relative_name(self.table.path, self.source)
+            self.findings.append(Finding("no-patient", "warning", file, None, message))
 
     def labels(self, record: TableRow) -> OneHotLabels:
         """Return the labels of a record."""
@@ -202,5 +203,5 @@ class TableReader:
         return part
 
     def _error(self, code: str, record: TableRow, message: str) -> None:
-        file = relativerelative_name(self.table.path, self.source)
+        file = relative_name(self.table.path, self.source)
         self.findings.append(Finding(code, "error", file, record.line, message))
