@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("s4mi")
 
 SEED = re.compile(r"-seed\d+$")
+AMOUNT = re.compile(r"-[\d.]+(pct|images?|patients?)(?=$|-v\d+$)")
+"""The amount of labels in the name of a technique, which is that of the folder of its runs."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ def select_runs(folder: Path, *, ensemble: bool = False, task: TaskKind | None =
     """Select the run in `folder`, or among the runs below it, of one `task`, the best by validation score.
 
     If labels were merged into the data set, only runs on its newest version count. Techniques are compared by the mean
-    over their seeds, only those with the largest number of finished seeds. The same technique at another label fraction
-    counts as another technique.
+    over their seeds, only those with the largest number of finished seeds. Of one technique at several label fractions
+    the largest counts: its validation images are others than those of the smaller ones, so that their scores do not
+    tell which is better, and more labels do.
 
     Args:
         ensemble: select all seeds of the best technique instead of its best seed.
@@ -110,7 +114,7 @@ def select_runs(folder: Path, *, ensemble: bool = False, task: TaskKind | None =
         for name, runs in techniques.items()
         if len(runs) == most_seeds
     }
-    name = max(means, key=lambda name: means[name])
+    name = max(_at_most_labels([*means], techniques), key=lambda name: means[name])
     runs = sorted(techniques[name], key=lambda run: -run[1] if run[1] == run[1] else 0.0)
     record = read_any_record(runs[0][0])
     assert isinstance(record, RunRecord)
@@ -122,6 +126,17 @@ def select_runs(folder: Path, *, ensemble: bool = False, task: TaskKind | None =
             tuple(sorted(run for run, _ in runs)), f"{name}: all {plural(most_seeds, 'seed')} ({score})"
         )
     return RunSelection((runs[0][0],), f"{name}: best seed {runs[0][0].name} ({score})")
+
+
+def _at_most_labels(names: Sequence[str], techniques: Mapping[str, Sequence[tuple[Path, float]]]) -> list[str]:
+    """Return each technique at its largest label fraction."""
+    largest: dict[str, tuple[float, str]] = {}
+    for name in names:
+        record = read_any_record(techniques[name][0][0])
+        assert isinstance(record, RunRecord)
+        arm, found = AMOUNT.sub("", name), (record.label_fraction, name)
+        largest[arm] = max(largest.get(arm, found), found)
+    return [name for _, name in largest.values()]
 
 
 def _finished_by_technique(folder: Path, task: TaskKind | None) -> dict[str, list[tuple[Path, float]]]:
