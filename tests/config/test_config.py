@@ -391,6 +391,7 @@ def test_run_files_and_studies_are_shipped() -> None:
         "real/nuclei-without-masks",
         "real/ph2-masks",
         "real/simulate-classes",
+        "real/self-supervision",
         "real/simulate-masks",
         "real/thousand",
         "small/classification",
