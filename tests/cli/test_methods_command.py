@@ -54,3 +54,16 @@ def test_the_command_prints_the_table(weights: Path, s4mi: Command) -> None:
     for part in ("lcnet_050 ", "CNN", "apache-2.0", "0.485 0.456 0.406", "file lcnet_050_mine.safetensors", "tu-"):
         assert part in done.stdout
     assert "lcnet_050" not in s4mi("methods").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("convit_tiny", "transformer"), ("cait_xxs24_224", "transformer"), ("twins_svt_small", "transformer"),
+        ("resnest14d", "CNN"), ("skresnet18", "CNN"), ("resnet50_clip", "CNN"), ("gmlp_ti16_224", "MLP"),
+    ],
+)  # fmt: skip
+def test_the_kind_of_an_encoder_is_that_of_its_layers(name: str, kind: str) -> None:
+    """Squeezing gates and pooling called attention make no transformer of a CNN."""
+    (row,) = encoder_rows([name])
+    assert row.kind == kind

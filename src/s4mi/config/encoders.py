@@ -19,13 +19,22 @@ from s4mi.nets.weights import without_head
 MOST = 60
 """Rows of a table; more networks match most filters than anyone reads."""
 
+SELF_ATTENTION = ("attention", "attn", "mhsa", "gpsa", "shsa", "litemla")
+"""Parts of the names of timm's layers of self-attention."""
+GATES = {
+    "SplitAttn", "SelectiveKernelAttn", "SpatialAttn", "LightSpatialAttn", "ChannelAttn", "LightChannelAttn",
+    "SpatialAttention", "AttentionPool2d", "RotAttentionPool2d",
+}  # fmt: skip
+"""Layers called attention that weight channels or positions of a CNN, or only pool its last feature map."""
+OTHER_KINDS = {"MlpMixer": "MLP", "Sequencer2d": "LSTM"}
+
 
 @dataclass(frozen=True)
 class EncoderRow:
     """An encoder of timm.
 
     Attributes:
-        kind: "CNN" or "transformer". parameters: without the head.
+        kind: "CNN", "transformer", "MLP" or "LSTM". parameters: without the head.
         size: side in pixels of the images it was trained on. multiple: of what image sides must be multiples.
         mean, std: per channel, of its input. licence: of its published weights; empty: not stated.
         at_hand: where its weights are, in words; empty: nowhere.
@@ -68,7 +77,7 @@ def _row(name: str) -> EncoderRow:
     found = at_hand(name, "timm", folders=folders())
     return EncoderRow(
         name=name,
-        kind="transformer" if _has_attention(net) else "CNN",
+        kind=OTHER_KINDS.get(type(net).__name__) or ("transformer" if _has_attention(net) else "CNN"),
         parameters=sum(parameter.numel() for parameter in net.parameters()),
         size=0 if cfg is None else cfg.input_size[-1],
         multiple=patch_size(net),
@@ -80,4 +89,6 @@ def _row(name: str) -> EncoderRow:
 
 
 def _has_attention(net: nn.Module) -> bool:
-    return any("attention" in type(module).__name__.lower() for module in net.modules())
+    """Whether positions attend to each other in a network, hybrids of convolutions and attention included."""
+    names = {type(module).__name__ for module in net.modules()} - GATES
+    return any(word in name.lower() for name in names for word in SELF_ATTENTION)
