@@ -199,6 +199,11 @@ def _from_memory(contest: Contest, steps: int, rounds: int) -> Pair:
     )
 
 
+def steps_from_memory(contest: Contest, steps: int, *, ours: bool) -> Work:
+    """Return a function that trains so many steps on one batch, on one side, in its own process."""
+    return _our_steps(contest, steps) if ours else _their_steps(contest, steps)
+
+
 def _our_steps(contest: Contest, steps: int) -> Work:
     _settle(ours=True)
     return our_epochs(contest.method(), Repeated(contest.noise(), steps))

@@ -38,9 +38,10 @@ NAMES = {
     "study": "study.py",
     "startup": "startup.py",
     "growth": "growth.py",
+    "step-profile": "step_profile.py",
     "gpu": "gpu.py",
 }
-SLOW_EVEN_IF_QUICK = ("study",)
+SLOW_EVEN_IF_QUICK = ("study", "step-profile")
 NEEDS_GPU = ("gpu",)
 MOST_MEMORY = 1.0
 """Largest peak memory relative to the peer's."""

@@ -150,7 +150,7 @@ def _turn_by_turn(contest: Contest, rounds: int, *, memory: bool) -> Pair:
 
 
 def _turn(contest: Contest, *, ours: bool) -> Work:
-    steps = _steps(contest, ours=ours)
+    steps = steps_of(contest, ours=ours)
 
     def work() -> int:
         for _ in range(contest.turn):
@@ -161,11 +161,11 @@ def _turn(contest: Contest, *, ours: bool) -> Work:
 
 
 def _few_steps(contest: Contest, *, ours: bool) -> None:
-    for _ in itertools.islice(_steps(contest, ours=ours), TOGETHER):
+    for _ in itertools.islice(steps_of(contest, ours=ours), TOGETHER):
         pass
 
 
-def _steps(contest: Contest, *, ours: bool) -> Iterator[float]:
+def steps_of(contest: Contest, *, ours: bool) -> Iterator[float]:
     """Yield the losses of one side, in its own process."""
     if not ours:
         return contest.peer().steps()

@@ -390,6 +390,7 @@ def test_run_files_and_studies_are_shipped() -> None:
         "real/nuclei",
         "real/nuclei-without-masks",
         "real/ph2-masks",
+        "real/precision",
         "real/simulate-classes",
         "real/self-supervision",
         "real/simulate-masks",

@@ -233,6 +233,22 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
             "study.yaml: arm 'best': unknown setting method.bakbone; did you mean 'method.backbone'?",
         ),
         (
+            {"backbones": ["resnet81"]},
+            "study.yaml: pretraining 'dino': method.backbone: backbone 'resnet81' is unknown; did you mean 'resnet18'?",
+        ),
+        (
+            {"arms": [{"name": "unet", "method": {"name": "dedl", "encoder": "resnet334"}}]},
+            "study.yaml: arm 'unet': method.encoder: network 'resnet334' is unknown; did you mean 'resnet34'?",
+        ),
+        (
+            {"arms": [{"name": "unet", "method": {"name": "dedl", "encoder": "tu-resnet81"}}]},
+            "study.yaml: arm 'unet': method.encoder: encoder 'tu-resnet81' is unknown",
+        ),
+        (
+            {"arms": [{"name": "dpt", "method": {"name": "weak_to_strong", "network": "dpt/vit_smal_patch16_224"}}]},
+            "study.yaml: arm 'dpt': method.network: backbone 'vit_smal_patch16_224' is unknown; did you mean",
+        ),
+        (
             {"arms": [{**FINETUNE, "name": "best", "optim": {"lr": "fast"}}]},
             "study.yaml: arm 'best': optim.lr: Input should be a valid number",
         ),

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from s4mi.api.models import Model
     from s4mi.config import StudyConfig
-    from s4mi.records import RunRecord, TaskKind
-    from s4mi.reporting.results.comparison import Comparison
+    from s4mi.records import TaskKind
     from s4mi.reporting.results.runs import ReportRun
 
 TABLE = (
@@ -133,6 +132,7 @@ class Study(os.PathLike[str]):
         """
         import polars
 
+        from s4mi.reporting.results.comparison import compare
         from s4mi.reporting.results.scores import metrics_of
         from s4mi.reporting.writers.csv import summary_csv
 
@@ -142,9 +142,10 @@ class Study(os.PathLike[str]):
             **dict.fromkeys(("label_fraction", "mean", "low", "high"), polars.Float64),
         }
         tested = self._tested()
-        text = summary_csv([run.record for run in tested], tested).encode()
+        records = [run.record for run in tested]
+        text = summary_csv(records, tested).encode()
         frame = polars.read_csv(text, infer_schema_length=None, schema_overrides=types)
-        leading = [(one.dataset, one.task, metrics_of(one.task)[0].name) for one in self._comparisons()]
+        leading = [(one.dataset, one.task, metrics_of(one.task)[0].name) for one in compare(records)]
         wanted = polars.DataFrame(
             leading, schema=dict.fromkeys(("dataset", "task", "metric"), polars.String), orient="row"
         )
@@ -206,15 +207,18 @@ class Study(os.PathLike[str]):
             S4miError: no run is finished, or several data sets or tasks fit.
         """
         from s4mi.reporting.figures.score_by_labels import missing, score_by_labels
+        from s4mi.reporting.results.comparison import compare
         from s4mi.reporting.results.scores import metric_of
         from s4mi.reporting.results.tables import result_table
 
-        found = [one for one in self._comparisons() if dataset in (None, one.dataset) and task in (None, one.task)]
+        tested = self._tested()
+        comparisons = compare([run.record for run in tested])
+        found = [one for one in comparisons if dataset in (None, one.dataset) and task in (None, one.task)]
         if len(found) != 1:
-            listed = ", ".join(f"{one.dataset} ({one.task})" for one in self._comparisons()) or "none"
+            listed = ", ".join(f"{one.dataset} ({one.task})" for one in comparisons) or "none"
             problem = "several comparisons fit" if found else "no such comparison"
             raise S4miError(f"{self.path}: {problem}; pass dataset= and task= of one of: {listed}")
-        table = result_table(found[0], metric_of(found[0].task), self._tested())
+        table = result_table(found[0], metric_of(found[0].task), tested)
         svg = score_by_labels(found[0], table)
         if svg is None:
             raise S4miError(f"{self.path}: {missing(table)}")
@@ -235,11 +239,6 @@ class Study(os.PathLike[str]):
 
         return planned_runs(self.path)
 
-    def _records(self) -> "list[RunRecord]":
-        from s4mi.records import RunRecord
-
-        return [record for run in self.runs if isinstance(record := run.record, RunRecord)]
-
     def _tested(self) -> "list[ReportRun]":
         """The runs with what was measured per test image, as a report reads them."""
         from s4mi.reporting.results.runs import load_runs
@@ -247,11 +246,6 @@ class Study(os.PathLike[str]):
         runs, _ = load_runs(self.path)
         names = self._names
         return [run for run in runs if run.directory in names]
-
-    def _comparisons(self) -> "tuple[Comparison, ...]":
-        from s4mi.reporting.results.comparison import compare
-
-        return compare(self._records())
 
     def __repr__(self) -> str:
         return f"Study({shown_path(self.path)!r}): {len(self.runs)} of {plural(len(self._names), 'run')} finished"

@@ -28,6 +28,11 @@ def published(name: str, library: Library) -> Published | None:
     return asked(name, library=library)
 
 
+def is_listed(name: str, library: Library) -> bool:
+    """Whether the table has a network, so that no library need be asked whether there is one."""
+    return name in _stored().get(library, {})
+
+
 @cache
 def _stored() -> dict[str, dict[str, Any]]:
     """Weights by library and network; empty if other versions are installed than those of the table."""

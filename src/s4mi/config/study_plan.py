@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from s4mi.config.known_networks import check_networks, network_key
 from s4mi.config.layers import Settings, merged, name_of_method, stacked
 from s4mi.config.methods import METHODS
 from s4mi.config.profiles import load_profile
@@ -22,9 +23,6 @@ from s4mi.errors import S4miError, nearest
 from s4mi.formatting import folder_name
 from s4mi.home import expanded
 from s4mi.records import TaskKind
-
-NETWORK = ("backbone", "encoder", "network")
-"""Settings that may name the network of a method with a single network."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,7 @@ class _SeedPlan:
     def _network(self, technique: Arm | PretrainingArm) -> str | None:
         """Network that the file or the profile names; None: the method's default, or it has several networks."""
         in_file, method = self._file_settings(technique), self._method_of(technique)
-        key = _network_key(method)
+        key = network_key(method)
         if key is None:
             return None
         in_profile = load_profile(self.study.profile).methods.get(name_of_method(in_file), {})
@@ -231,7 +229,7 @@ class _SeedPlan:
     def _backbones(self, technique: Arm | PretrainingArm, *, place: str) -> list[str | None]:
         """Networks to run a technique with; [None]: the one that its settings or its method select."""
         method = self._method_of(technique)
-        key = _network_key(method)
+        key = network_key(method)
         if technique.backbones:
             if method is not None and key is None:
                 name = method.model_fields["name"].default
@@ -248,14 +246,14 @@ class _SeedPlan:
         """Merge all layers of settings of a run; `own` is the layer of the technique.
 
         Raises:
-            S4miError: a setting is unknown or invalid.
+            S4miError: a setting is unknown or invalid, or names a network that does not exist.
         """
         origin = f"{self.origin}: {place}"
         _check_keys(technique, origin=origin)
         profile, study = load_profile(self.study.profile), self.study
         name, method = name_of_method(self._file_settings(technique)), self._method_of(technique)
         network = backbone or self._network(technique) or ""
-        key = _network_key(method)
+        key = network_key(method)
         defaults = [
             {"data": profile.data, "split": split_settings(study, self.dataset), "seed": self.seed},
             profile.settings,
@@ -277,7 +275,9 @@ class _SeedPlan:
         base = stacked(defaults)
         if isinstance(base.get("method"), dict):
             base["method"] = {"name": name, **base["method"]}
-        return make_run_config(merged(base, stacked(in_file)), origin=origin)
+        config = make_run_config(merged(base, stacked(in_file)), origin=origin)
+        check_networks(config.method, origin=origin)
+        return config
 
     def _task(self, pretraining: str) -> TaskKind | None:
         """Segmentation if that is what all arms that start from this pre-training do: it must have their split."""
@@ -285,11 +285,6 @@ class _SeedPlan:
         methods = [self._method_of(arm) for arm in arms]
         masks = bool(methods) and all(method is not None and method.tasks == {"segmentation"} for method in methods)
         return "segmentation" if masks else None
-
-
-def _network_key(method: type[MethodConfig] | None) -> str | None:
-    """Setting that names the network of a method; None if the method has several networks or is unknown."""
-    return None if method is None else next((key for key in NETWORK if key in method.model_fields), None)
 
 
 def _check_keys(technique: Arm | PretrainingArm, *, origin: str) -> None:

@@ -3,6 +3,7 @@
 from s4mi.contract import Task
 from s4mi.errors import S4miError, nearest
 from s4mi.nets.architectures import TIMM, TINY_ENCODERS
+from s4mi.nets.backbone import check_backbone
 from s4mi.nets.dpt import DPT
 from s4mi.nets.frozen_net import FrozenNet
 from s4mi.nets.initial_weights import NONE
@@ -58,6 +59,17 @@ def _build(name: str, *, classes: int, image_size: int, weights: str) -> Segment
         weights=weights,
         decoder_channels=TINY_CHANNELS if architecture == "unet" and encoder in TINY_ENCODERS else None,
     )
+
+
+def check_network(name: str) -> None:
+    """Raise `S4miError` if there is no network `name`, as for `build_network`; nothing is built."""
+    if name in LABELS:
+        return
+    kind, encoder = of_timm(name)
+    if kind is not None:
+        check_backbone(encoder)
+    else:
+        _check(name, split_name(name)[1])
 
 
 def _check(name: str, encoder: str) -> None:

@@ -140,8 +140,8 @@ def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:
     """Group runs into comparisons, in any order; of several runs of one cell and seed only the last finished counts."""
     latest: dict[tuple[object, ...], RunRecord] = {}
     for record in sorted(records, key=lambda r: (r.finished, r.config_hash)):
-        latest[_cell_and_seed(record)] = record
-    kept = sorted(_in_columns(list(latest.values())), key=_cell_and_seed)
+        latest[cell_and_seed(record)] = record
+    kept = sorted(_in_columns(list(latest.values())), key=cell_and_seed)
     groups = sorted({(record.dataset, record.task, record.labels.counted) for record in kept})
     return tuple(
         Comparison(
@@ -155,8 +155,8 @@ def compare(records: Sequence[RunRecord]) -> tuple[Comparison, ...]:
 def comparison_warnings(records: Sequence[RunRecord]) -> list[str]:
     """Return what limits the comparison of these runs, one line each: repeated runs, leaks, restarts, unequal data."""
     repeated, warnings = [], []
-    last = {_cell_and_seed(record): record for record in records}
-    for cell, count in sorted(Counter(_cell_and_seed(record) for record in records).items()):
+    last = {cell_and_seed(record): record for record in records}
+    for cell, count in sorted(Counter(cell_and_seed(record) for record in records).items()):
         if count > 1:
             dataset, task, _, technique, _, seed = cell
             repeated.append(
@@ -248,6 +248,7 @@ def _in_columns(records: Sequence[RunRecord]) -> list[RunRecord]:
     ]
 
 
-def _cell_and_seed(record: RunRecord) -> tuple[str, TaskKind, bool, Technique, float, int]:
+def cell_and_seed(record: RunRecord) -> tuple[str, TaskKind, bool, Technique, float, int]:
+    """What tells runs of a comparison apart; of several with the same, the last finished counts."""
     counted = record.labels.counted
     return (record.dataset, record.task, counted, technique_of(record), record.label_fraction, record.seed)

@@ -27,6 +27,7 @@ from s4mi.records import (
 )
 from s4mi.records.external import external_images, external_predictions
 from s4mi.records.plain import load_json
+from s4mi.reporting.results.arms import with_arms
 from s4mi.reporting.results.notes import shortened
 from s4mi.reporting.results.per_image import read_image_scores, read_images_table
 from s4mi.reporting.results.test_predictions import read_predictions, read_predictions_table
@@ -81,10 +82,11 @@ class PretrainingRun:
 def run_key(record: RunRecord) -> RunKey:
     """Identity of the run behind a record, also where a comparison has moved it to another column.
 
-    The time alone would not do: short runs of several seeds, or on several versions of a data set, may end in the same
-    second.
+    The time alone would not do: short runs of several seeds or arms, or on several versions of a data set, may end in
+    the same second.
     """
-    return record.dataset, record.task, record.seed, record.config_hash, record.split_hash, record.finished
+    identity = (record.config_hash, record.split_hash, record.finished)
+    return record.dataset, record.task, record.technique, record.seed, *identity
 
 
 def runs_by_key(runs: Sequence[ReportRun]) -> dict[RunKey, ReportRun]:
@@ -95,8 +97,9 @@ def runs_by_key(runs: Sequence[ReportRun]) -> dict[RunKey, ReportRun]:
 def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
     """Every finished run at or below `folder`, sorted by directory, and a note on each with unreadable extra files.
 
-    A run whose per-image scores or predictions cannot be read counts without them. Runs that are unfinished or have an
-    unreadable record are left to `load_unfinished`, pre-training runs to `load_pretrainings`.
+    Arms of a study that share a technique are told apart; see `with_arms`. A run whose per-image scores or predictions
+    cannot be read counts without them. Runs that are unfinished or have an unreadable record are left to
+    `load_unfinished`, pre-training runs to `load_pretrainings`.
 
     Raises:
         S4miError: no such folder.
@@ -113,6 +116,8 @@ def load_runs(folder: Path) -> tuple[list[ReportRun], list[str]]:
                 runs.append(ReportRun(record, epochs, text, label, images, predictions, external))
         except (S4miError, OSError):
             continue
+    records = with_arms({run.directory: run.record for run in runs})
+    runs = [replace(run, record=records[run.directory]) for run in runs]
     return runs, shortened(notes, like="unreadable files")
 
 
