@@ -112,11 +112,13 @@ def _best(findings: Findings, ranking: Ranking, *, named: bool) -> str:
 
 
 def _score(findings: Findings, interval: Interval, *, named: bool) -> str:
-    """`IoU 0.89 (0.87–0.91)`; the interval ends where scores end."""
+    """`IoU 0.89 (0.87–0.91)`; the interval ends where scores end, and of equal scores there is none."""
     metric = findings.table.metric
     text = f"{metric.label} {_number(interval.mean, metric)}" if named else _number(interval.mean, metric)
     if interval.low is None or interval.high is None:
         return f"{text} (1 seed)"
+    if interval.of_equals:
+        return f"{text} (the same with {interval.n} seeds)"
     low = max(interval.low, 0.0)
     high = min(interval.high, 1.0) if metric.bounded else interval.high
     wide = ", too wide to tell much" if metric.bounded and high - low > WIDE else ""

@@ -137,7 +137,7 @@ def spread(interval: Interval | None, *, digits: int, signed: bool = False) -> s
     Args:
         signed: the interval is of a difference, and its ends are printed as ` (−0.012 to +0.034)`.
     """
-    if interval is None or interval.low is None or interval.high is None or interval.low == interval.high:
+    if interval is None or interval.low is None or interval.high is None or interval.of_equals:
         return ""  # of equal scores no interval is known
     if interval.symmetric:
         return f" ± {interval.half_width:.{digits}f}"
