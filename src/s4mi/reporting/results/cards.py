@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
+from s4mi.records import Part, RunRecord
 from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.findings import Findings, Ranking, baseline_caveat
 from s4mi.reporting.results.label_efficiency import FULL
@@ -33,7 +34,7 @@ class TaskCard:
 
     Attributes:
         facts: seeds and images behind it, in one line.
-        alarm: why its scores are too optimistic; empty if nothing is known.
+        alarm: why its scores, or the choice of its runs, are too optimistic; empty if nothing is known.
         starts: which of its networks began from random weights although others were asked for; empty if none.
         sentences: the answer, most important first.
     """
@@ -182,7 +183,24 @@ def _widened(findings: Findings) -> str:
 
 
 def _alarm(findings: Findings) -> str:
+    """Whether training, or the choice of a run, had seen what it was tested on, or training what it was chosen with."""
     records = findings.comparison.records
-    if any(record.leaks or (record.pretraining is not None and record.pretraining.contaminated) for record in records):
-        return "These scores are too optimistic: training had seen test images, or their patients or near-duplicates."
-    return ""
+    seen = [parts for record in records for parts in _seen(record)]
+    if not seen:
+        return ""
+    alike = "or their patients or near-duplicates"
+    if any(parts in (None, ("train", "test")) for parts in seen):
+        return f"These scores are too optimistic: training had seen test images, {alike}."
+    if ("val", "test") in seen:
+        return f"These scores are too optimistic: runs were chosen on test images, {alike}."
+    return f"Runs were chosen on images that training had seen, {alike}, so that the choice is worth little."
+
+
+def _seen(record: RunRecord) -> Iterator[tuple[Part, Part] | None]:
+    """Which part had seen images of which; None where an older version did not record it."""
+    if record.data is not None:
+        yield from (leak.parts for leak in record.data.leaks)
+    elif record.leaks:
+        yield None
+    if record.pretraining is not None:
+        yield from (("train", part) for part in record.pretraining.contaminated)
