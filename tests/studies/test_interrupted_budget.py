@@ -55,5 +55,5 @@ def test_the_time_until_an_interruption_is_spent(lesions: Path, tmp_path: Path, 
         runner.run(pool, StopRequest(), threads=1)
     spent = {planned.name: read_metadata(tmp_path / planned.name).seconds for planned in plan}
     assert len(pool.submitted) == 2
-    assert sum(spent[planned.name] for planned in pool.submitted) >= SECONDS
+    assert sum(spent[planned.name] for planned in pool.submitted) >= SECONDS - 0.002, "rounded to ms"
     assert spent[plan[2].name] == 0
