@@ -229,9 +229,9 @@ def _clean(records: Sequence[RunRecord]) -> str:
 
 def _test_sets(records: Sequence[RunRecord]) -> str:
     """Whether all seeds share their test images; empty where that is not known."""
-    known = {record.seed: record.data.parts["test"].hash for record in records if record.data is not None}
-    different = len(set(known.values()))
-    if len(known) < 2:
+    known = [(record.seed, record.data.parts["test"].hash) for record in records if record.data is not None]
+    different = len({tested for _, tested in known})
+    if len({seed for seed, _ in known}) < 2:
         return ""
     if different == 1:
         return "All seeds share the same test images."
