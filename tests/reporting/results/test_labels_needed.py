@@ -178,3 +178,17 @@ def test_a_technique_that_is_the_only_one_and_the_target_was_tested_all_the_same
     (comparison,) = compare(runs)
     told = label_answers(comparison, metric_of("segmentation", "hd95"))  # no point below a distance
     assert told.sentence == "Labels needed: not estimable, no other technique was tested."
+
+
+def test_a_curve_of_errors_levels_off_above_what_it_does_not_reach() -> None:
+    runs = [
+        record(score, method="frozen", fraction=f, seed=s, task="segmentation")
+        for f, score in ((5, 0.5), (10, 0.6), (20, 0.65), (50, 0.68), (100, 0.69))
+        for s, score in enumerate(score + np.random.default_rng(int(f)).normal(0, 0.001, 5))
+    ]
+    (comparison,) = compare(runs)
+    told = label_answers(comparison, metric_of("segmentation", "hd95"), target=2.0)
+    (answer,) = told.to(told.targets[-1])
+    assert "the curve levels off above it, at " in answer.reason
+    assert answer.reason.endswith(" or more")
+    assert float(answer.reason.split()[-3]) > 2

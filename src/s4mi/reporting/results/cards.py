@@ -95,7 +95,7 @@ def _by_labels(findings: Findings) -> Iterator[str]:
 
 
 def _best(findings: Findings, ranking: Ranking, *, named: bool) -> str:
-    """The best score of a column, whose it is, and whether the next is significantly behind."""
+    """The first score of a column, whose it is, and whether the next is significantly behind."""
     best, *others = ranking.entries
     text = f"{_score(findings, best.interval, named=named)}, {best.technique.label}{baseline_caveat(ranking)}"
     if not others:
@@ -109,7 +109,10 @@ def _best(findings: Findings, ranking: Ranking, *, named: bool) -> str:
         decided = len(others) - len(undecided)
         return f"{text}, significantly better than {decided} of {len(others)} others, not than {rival}"
     more = f" and {plural(len(others) - 1, 'other')}" if len(others) > 1 else ""
-    return f"{text}, the best mean of {len(others) + 1}; its lead over {rival}{more} is not significant"
+    if ranking.first == "seeds":
+        return f"{text}, tested with most seeds; its difference to {rival}{more} is not significant"
+    why = f"the best mean of {len(others) + 1}" if ranking.first == "mean" else "ahead over the seeds that are shared"
+    return f"{text}, {why}; its lead over {rival}{more} is not significant"
 
 
 def _score(findings: Findings, interval: Interval, *, named: bool) -> str:

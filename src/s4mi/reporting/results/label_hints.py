@@ -25,17 +25,18 @@ def reason_of(curve: LabelCurveOf, needed: Needed | None, metric: Metric) -> str
         return "tested with only one number of labels"
     fit, digits = curve.forecast, metric.digits
     top = fit.asymptote()
+    falls, below, less = ("falls", "below", "less") if metric.higher_is_better else ("rises", "above", "more")
     reasons = {
         "seeds": f"{plural(fit.seeds, 'seed')} {'leaves' if fit.seeds == 1 else 'leave'} no usable interval; at least "
         f"{FEWEST_SEEDS} are needed",
         "points": f"a curve needs {FEWEST_POINTS} numbers of labels with a score above the floor to be checked, "
         f"and there are {fit.above.sum()}",
-        "falls": "the score falls with more labels, beyond chance",
+        "falls": f"the score {falls} with more labels, beyond chance",
         "misfit": f"the learning curve does not fit the means (p = {fit.fit_p:.3f}, at least {MISFIT:g} is asked)",
         "wide": "the interval spans more than a factor of 10",
         "far": f"more than {FURTHEST:g} × the largest number of labels tested ({whole_labels(fit.most)})",
-        "never": "the curve levels off below it"
-        + ("" if top is None else f", at {_best(top.low, top.high, metric):.{digits}f} or less"),
+        "never": f"the curve levels off {below} it"
+        + ("" if top is None else f", at {_best(top.low, top.high, metric):.{digits}f} or {less}"),
     }
     return reasons[needed.refusal] if needed.refusal else ""
 

@@ -191,7 +191,8 @@ def _targets(
         first = targets[0]
         score = first.score - sign_of(metric) * POINT
         of = "full supervision" if first.kind == "full" else "the best mean"
-        title = f"{name} {score:.{digits}f} (one point below {of})"
+        side = "below" if metric.higher_is_better else "above"
+        title = f"{name} {score:.{digits}f} (one point {side} {of})"
         targets.append(LabelTarget("below", score, title, first.source))
     if given is not None:
         targets.append(LabelTarget("given", given, f"{name} {given:.{digits}f}"))
