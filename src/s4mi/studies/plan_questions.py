@@ -46,13 +46,18 @@ def _answers(one: PlannedTask) -> Iterator[str]:
         f"about {one.test_patients} test {one.unit}" if one.test_patients else f"an unknown number of test {one.unit}"
     )
     shared = "the same for all seeds" if one.one_test_set else "others with every seed"
-    arms = len({arm for arm, _ in one.cells})
+    techniques = len({technique for technique, _ in one.cells})
     counts = (
-        plural(arms, "technique"),
+        plural(techniques, "technique"),
         f"{plural(len(one.amounts), 'amount')} of labels",
         plural(len(one.seeds), "seed"),
     )
     yield f"{', '.join(counts)}; {test}, {shared}"
+    for technique, names in one.merged.items():
+        yield (
+            f"arms {', '.join(names)}: one technique in a report, {technique.label}, which includes the last finished "
+            "run of each seed alone; compare them in studies of their own"
+        )
     yield _difference(one)
     yield from _labels(one)
     if (more := _more(one)) is not None:
@@ -101,10 +106,10 @@ def _labels(one: PlannedTask) -> Iterator[str]:
         return
     seeds = min(len(mine) for (_, amount), mine in one.cells.items() if amount != NO_LABELS)
     problems = []
-    if one.amounts_per_arm < FEWEST_POINTS:
-        each = " for each technique" if one.amounts_per_arm < len(one.amounts) else ""
+    if one.points < FEWEST_POINTS:
+        each = " for each technique" if one.points < len(one.amounts) else ""
         problems.append(
-            f"{plural(one.amounts_per_arm, 'label fraction')}{each}, needs {FEWEST_POINTS}: {_enough_amounts(one)}"
+            f"{plural(one.points, 'label fraction')}{each}, needs {FEWEST_POINTS}: {_enough_amounts(one)}"
         )
     if seeds < FEWEST_SEEDS:
         wanted = seeds_setting(one.seeds, FEW_SEEDS)

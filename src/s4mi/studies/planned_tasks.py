@@ -6,6 +6,7 @@ labels have an amount of 0, whatever their settings say.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +20,12 @@ from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.maths.power import Spread
 from s4mi.records import TaskKind
-from s4mi.reporting.results.comparison import compare
+from s4mi.reporting.results.comparison import Technique, compare
 from s4mi.reporting.results.label_efficiency import FULL, SUPERVISED
 from s4mi.reporting.results.runs import load_runs
 from s4mi.reporting.results.scores import TASK_NAMES, metric_of
 from s4mi.reporting.results.spreads import measured_spread
+from s4mi.studies.run_id import starts_of
 from s4mi.studies.status import RunStatus, StudyStatus
 from s4mi.training.run_task import budget_of, task_kind
 
@@ -37,6 +39,7 @@ class PlannedTask:
     """The runs of a plan on one task of one data set.
 
     Attributes:
+        techniques: of each run, as reports name them: arms that differ in other settings alone are one technique.
         test_patients: expected number of test patients, or images where patients are unknown; 0 if it is unknown.
         one_test_set: whether all seeds are tested on the same ones.
         images, patients: expected number of annotated images that 100 % of the labels stand for, and of their patients.
@@ -46,6 +49,7 @@ class PlannedTask:
     title: str
     task: TaskKind
     runs: tuple[RunStatus, ...]
+    techniques: tuple[Technique, ...]
     test_patients: int
     unit: str
     one_test_set: bool
@@ -55,12 +59,20 @@ class PlannedTask:
     measured: int = 0
 
     @property
-    def cells(self) -> dict[tuple[str, LabelAmount], set[int]]:
-        """Seeds by arm and amount of labels."""
-        cells: dict[tuple[str, LabelAmount], set[int]] = {}
-        for run in self.runs:
-            cells.setdefault((run.planned.arm, amount_of(run.planned.config)), set()).add(run.planned.config.seed)
+    def cells(self) -> dict[tuple[Technique, LabelAmount], set[int]]:
+        """Seeds by technique and amount of labels."""
+        cells: dict[tuple[Technique, LabelAmount], set[int]] = {}
+        for run, technique in zip(self.runs, self.techniques, strict=True):
+            cells.setdefault((technique, amount_of(run.planned.config)), set()).add(run.planned.config.seed)
         return cells
+
+    @property
+    def merged(self) -> dict[Technique, list[str]]:
+        """Arms that a report takes for one technique at an amount of labels, of which it shows one run of each seed."""
+        arms: dict[tuple[Technique, LabelAmount], dict[str, None]] = {}
+        for run, technique in zip(self.runs, self.techniques, strict=True):
+            arms.setdefault((technique, amount_of(run.planned.config)), {})[run.planned.arm] = None
+        return {technique: list(names) for (technique, _), names in arms.items() if len(names) > 1}
 
     @property
     def amounts(self) -> tuple[LabelAmount, ...]:
@@ -69,10 +81,10 @@ class PlannedTask:
         return tuple(sorted(amounts, key=lambda one: (self.share(one), one.unit == "percent", str(one))))
 
     @property
-    def amounts_per_arm(self) -> int:
+    def points(self) -> int:
         """The most amounts of labels of one technique, which its learning curve has as points."""
-        arms = [arm for arm, amount in self.cells if amount != NO_LABELS]
-        return max(map(arms.count, arms), default=0)
+        counts = Counter(technique for technique, amount in self.cells if amount != NO_LABELS)
+        return max(counts.values(), default=0)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -117,6 +129,7 @@ def planned_tasks(status: StudyStatus, out: Path | None) -> list[PlannedTask]:
     """
     manifests: dict[tuple[Path, int | None], Manifest | None] = {}
     groups: dict[tuple[Path, int, TaskKind], tuple[Manifest, list[RunStatus]]] = {}
+    starts = starts_of([run.planned for run in status.runs])
     for run in status.runs:
         config = run.planned.config
         if config.method.pretrains:
@@ -133,7 +146,7 @@ def planned_tasks(status: StudyStatus, out: Path | None) -> list[PlannedTask]:
             continue
         groups.setdefault((config.data.path, manifest.version, kind), (manifest, []))[1].append(run)
     measured = _measured(out)
-    return [_task(runs, manifest, kind, measured) for (_, _, kind), (manifest, runs) in groups.items()]
+    return [_task(runs, manifest, kind, measured, starts) for (_, _, kind), (manifest, runs) in groups.items()]
 
 
 def _task(
@@ -141,6 +154,7 @@ def _task(
     manifest: Manifest,
     kind: TaskKind,
     measured: Mapping[tuple[str, TaskKind], tuple[Spread, int]],
+    starts: Mapping[str, RunConfig],
 ) -> PlannedTask:
     config = runs[0].planned.config
     tested, unit = _test_patients(manifest, config, kind)
@@ -148,9 +162,16 @@ def _task(
     images, patients = _labels(manifest, labelled, kind)
     title = f"{manifest.title}, {TASK_NAMES[kind]}"
     one_test_set = _one_test_set(config, manifest)
-    planned = PlannedTask(title, kind, tuple(runs), tested, unit, one_test_set, images, patients)
+    techniques = tuple(_technique(run.planned, starts) for run in runs)
+    planned = PlannedTask(title, kind, tuple(runs), techniques, tested, unit, one_test_set, images, patients)
     found = measured.get((manifest.title, kind))
     return planned if found is None else replace(planned, spread=found[0], measured=found[1])
+
+
+def _technique(planned: PlannedRun, starts: Mapping[str, RunConfig]) -> Technique:
+    """The technique of a planned run, as its record will name it."""
+    method, start = planned.config.method, starts.get(planned.name)
+    return Technique(method.technique(None if start is None else start.method.name), method.backbone_name)
 
 
 def _manifest(planned: PlannedRun) -> Manifest | None:
