@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 
 from s4mi.formatting import plural
 from s4mi.maths.paired import holm
-from s4mi.maths.stats import mean_interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, technique_of
 from s4mi.reporting.results.crossed_tests import crossed_test
 from s4mi.reporting.results.dataset_versions import dataset_and_version, is_older
 from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.paired_tests import ALPHA, TestResult, over_shared_patients, unit_of_all
-from s4mi.reporting.results.patient_effects import patient_influences
+from s4mi.reporting.results.patient_effects import crossed_score, few_patients, patient_influences
 from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of, percent, score_of
 from s4mi.reporting.results.tables import MeanScore
@@ -257,9 +256,12 @@ def _gain(
     version: int, amount: str, technique: Technique, pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric
 ) -> VersionGain:
     before, after = [before.record for before, _ in pairs], [after.record for _, after in pairs]
-    scores = [[score_of(record, metric) or 0.0 for record in records] for records in (before, after)]
-    influences = patient_influences([run for pair in pairs for run in pair], metric)
-    cells = [MeanScore.of(mean_interval(values, limits=metric.limits), len(values), metric) for values in scores]
+    both = [run for pair in pairs for run in pair]
+    influences, few = patient_influences(both, metric), few_patients(both, metric) if len(pairs) > 1 else {}
+    cells = [
+        MeanScore.of(crossed_score(records, metric, influences, few), len(records), metric)
+        for records in (before, after)
+    ]
     return VersionGain(
         technique=technique,
         amount=amount,
