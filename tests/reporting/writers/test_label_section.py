@@ -130,7 +130,7 @@ def test_full_supervision_is_the_best_that_learns_from_labels_alone() -> None:
     assert dict(reference.scores) == {0: 0.7, 1: 0.7}
 
 
-def test_without_full_supervision_there_is_nothing_to_reach() -> None:
+def test_without_full_supervision_the_best_mean_is_the_target() -> None:
     made = section(runs({"dedl": {10: (0.6, 0.7), 50: (0.7, 0.8)}, "cross_teaching": SCORES["cross_teaching"]}))
     assert made.reference is None
     assert made.answers.targets[0].kind == "best"
