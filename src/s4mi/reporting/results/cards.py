@@ -47,7 +47,8 @@ class TaskCard:
 
     @property
     def title(self) -> str:
-        return f"{self.findings.comparison.dataset}: {TASK_NAMES[self.findings.comparison.task]}"
+        comparison = self.findings.comparison
+        return f"{comparison.dataset}: {TASK_NAMES[comparison.task]}{comparison.suffix}"
 
     @property
     def text(self) -> str:

@@ -78,7 +78,7 @@ def _hashes(
     users: dict[str, list[str]] = defaultdict(list)
     for comparison in comparisons:
         for digest in sorted({record.data_hash for record in comparison.records}):
-            users[digest].append(TASK_NAMES[comparison.task])
+            users[digest].append(f"{TASK_NAMES[comparison.task]}{comparison.suffix}")
     for digest in sorted({record.data_hash for record in pretrainings}):
         users[digest].append("pre-training")
     return tuple((digest, ", ".join(tasks)) for digest, tasks in users.items())
@@ -119,7 +119,7 @@ def _groups(data: DataSummary) -> str:
 def _task(comparison: Comparison) -> TaskCard:
     leaks = _leaks(comparison.records)
     return TaskCard(
-        task=TASK_NAMES[comparison.task],
+        task=f"{TASK_NAMES[comparison.task]}{comparison.suffix}",
         leaks=leaks,
         clean="" if leaks else _clean(comparison.records),
         counts=_counts(comparison),

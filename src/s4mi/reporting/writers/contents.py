@@ -78,7 +78,7 @@ class TaskSection:
 
     @property
     def name(self) -> str:
-        return TASK_NAMES[self.comparison.task].capitalize()
+        return f"{TASK_NAMES[self.comparison.task].capitalize()}{self.comparison.suffix}"
 
     @property
     def metric(self) -> Metric:
