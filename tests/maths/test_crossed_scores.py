@@ -91,3 +91,25 @@ def test_it_holds_the_true_mean_where_a_symmetric_one_does_not(patients: int, se
         found = interval(base + rng.normal(0, 0.02, (seeds, 1)) + rng.normal(0, 0.02, (seeds, patients)))
         held += found.low <= 0.815 <= found.high
     assert scipy.stats.binomtest(held, 200, 0.93, alternative="less").pvalue > 0.001
+
+
+def test_seeds_that_agree_on_no_patient_have_the_interval_over_seeds() -> None:
+    # The patients who raise one run lower the other, so that no variance is theirs: nothing to add.
+    signs = [1, -1] * 25
+    one = {f"p{n}": 0.002 * sign for n, sign in enumerate(signs)}
+    other = {patient: -0.5 * value for patient, value in one.items()}
+    found = crossed_score_interval([0.7, 0.72], [one, other])
+    seeds = mean_interval([0.7, 0.72], limits=(0.0, 1.0))
+    assert (found.low, found.high) == (pytest.approx(seeds.low), pytest.approx(seeds.high))
+
+
+def test_few_patients_who_are_all_right_do_not_exclude_one_who_is_not() -> None:
+    perfect = [{f"p{n}": 0.0 for n in range(12)}] * 5
+    found = crossed_score_interval([1.0] * 5, perfect)
+    assert (found.mean, found.high, found.few) == (1.0, 1.0, "patients")
+    # Jeffreys' interval of 12 successes in 12, which the pseudo-patients stand for, or a wider one.
+    assert 0.5 < found.low <= scipy.stats.beta.ppf(0.025, 12.5, 0.5)
+    own = crossed_score_interval([1.0] * 5, perfect, of_few=[Interval(1.0, 0.8, 1.0, 12, "patients")] * 5)
+    assert own.low == pytest.approx(0.8)
+    apart = [{f"{seed}-{n}": 0.0 for n in range(12)} for seed in range(5)]
+    assert crossed_score_interval([1.0] * 5, apart) == mean_interval([1.0] * 5, limits=(0.0, 1.0))

@@ -1,5 +1,6 @@
 """Files appear whole or not at all; what killed processes left is removed; locks end with their process."""
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -125,6 +126,24 @@ def test_a_folder_made_for_a_lock_goes_with_it(tmp_path: Path) -> None:
     with file_lock(tmp_path / "new" / "run" / ".lock"):
         pass
     assert not (tmp_path / "new").exists()
+
+
+def test_a_lock_is_taken_though_its_folder_went_with_the_holder_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flock, waited = tmp_path / "new" / "run" / ".lock", fcntl.flock, []
+
+    def after_the_holder(descriptor: int, how: int) -> None:
+        flock(descriptor, how)
+        if not waited:  # the holder before had created the folder, and removes it with its lock
+            waited.append(descriptor)
+            path.unlink()
+            path.parent.rmdir()
+
+    monkeypatch.setattr("s4mi.records.lock.fcntl.flock", after_the_holder)
+    with file_lock(path):
+        assert path.exists()
+    assert not path.parent.exists()
 
 
 def test_many_small_files_wait_for_the_disk_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

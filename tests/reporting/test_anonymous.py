@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from conftest import TRANSFER, Command
+from made_predictions import predictions_of
+from made_records import record
+from s4mi.records import ImageScores
 from s4mi.reporting.results.anonymous import without_names
-from s4mi.reporting.results.runs import load_runs
+from s4mi.reporting.results.runs import ImageResults, ReportRun, load_runs
 
 
 def test_patients_and_images_are_numbered_alike_in_all_runs(quick, lesions: Path, tmp_path: Path) -> None:
@@ -36,3 +39,17 @@ def test_a_page_without_names_holds_none(s4mi: Command, quick, lesions: Path, tm
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "patient_00" not in page
     assert "lesion_00" not in page
+
+
+def test_images_of_external_test_sets_are_numbered_too() -> None:
+    scored = ImageScores(image="smith.png", group="Smith", iou={}, dice={}, hd95={}, assd={})
+    external = {
+        "clinic": ImageResults((), predictions_of("ab", "aa", images="xy", groups="PQ")),
+        "other": ImageResults((scored,), None),
+    }
+    (run,) = without_names([ReportRun(record(), (), "", "run", external=external)])
+    predictions = run.external["clinic"].predictions
+    assert predictions is not None
+    assert (predictions.images, predictions.groups) == (("image 1", "image 2"), ("patient 1", "patient 2"))
+    (scored,) = run.external["other"].images
+    assert (scored.image, scored.group) == ("image 1", "patient 1")

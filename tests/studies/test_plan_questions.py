@@ -1,16 +1,22 @@
 """What `s4mi study plan` says of a plan before anything is trained."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import DEDL, TRANSFER
+from conftest import DEDL, PICIE, TRANSFER
 from s4mi.config import make_study, plan_study
+from s4mi.data.splits.label_amount import LabelAmount
+from s4mi.data.versions import load_version, write_version
 from s4mi.maths.power import Design, power, smallest_difference
-from s4mi.studies.plan_questions import ASSUMED, PlannedTask, _more, planned_tasks, questions
-from s4mi.studies.status import study_status
+from s4mi.studies.plan_questions import _more, questions
+from s4mi.studies.planned_tasks import ASSUMED, NO_LABELS, PlannedTask, planned_tasks
+from s4mi.studies.status import StudyStatus, study_status
+
+DINO: dict[str, Any] = {"name": "dino", "backbone": "tiny_resnet", "weights": "none"}
 
 
 def planned(data: Path, **changes: Any) -> list[PlannedTask]:
@@ -31,7 +37,7 @@ def said(data: Path, **changes: Any) -> str:
 
 def test_the_plan_is_described_with_its_test_patients(lesions: Path) -> None:
     (one,) = planned(lesions)
-    assert one.fractions == (10, 20, 50, 100)
+    assert one.amounts == tuple(map(LabelAmount, (10, 20, 50, 100)))
     assert one.seeds == (0, 1, 2)
     assert one.pairs == (3, 3), "one pair at the smallest and the largest amount, with three common seeds"
     assert one.test_patients > 0
@@ -108,3 +114,100 @@ def test_a_saved_seed_of_the_split_means_one_test_set(lesions: Path) -> None:
     assert one.one_test_set
     (other,) = planned(lesions)
     assert not other.one_test_set or "test_seed" in type(one.runs[0].planned.config.split).model_fields
+
+
+def test_forty_images_are_not_forty_percent(lesions: Path) -> None:
+    (one,) = planned(lesions, label_fractions=["40 images", 40])
+    images, percent = LabelAmount(40, "images"), LabelAmount(40)
+    assert one.share(images) > 75, "of 60 images a fifth are tested"
+    assert one.amounts == (percent, images), "fewest labels first"
+    assert len(one.cells) == 4, "two techniques at each"
+    assert one.pairs == (3, 3)
+    assert "2 techniques, 2 amounts of labels, 3 seeds" in said(lesions, label_fractions=["40 images", 40])
+
+
+def test_techniques_on_other_amounts_are_no_pair_though_the_numbers_are_equal(lesions: Path) -> None:
+    arms = [
+        {"name": "a", "method": TRANSFER, "label_fractions": ["40 images"]},
+        {"name": "b", "method": "classical", "label_fractions": [40]},
+    ]
+    assert planned(lesions, arms=arms)[0].pairs == ()
+    assert "difference of two techniques: cannot be tested" in said(lesions, arms=arms)
+
+
+def test_the_largest_amount_is_the_one_of_most_labels_whatever_its_unit(lesions: Path) -> None:
+    arms = [
+        {"name": "a", "method": "classical", "label_fractions": ["40 images"]},
+        {"name": "b", "method": {**TRANSFER, "backbone": "tiny_vit"}, "label_fractions": ["40 images"]},
+        {"name": "c", "method": TRANSFER, "label_fractions": [10, 50]},
+    ]
+    (one,) = planned(lesions, arms=arms)
+    assert [str(amount) for amount in one.amounts] == ["10 %", "50 %", "40 images"]
+    assert one.pairs == (3,), "those of most labels, 40 of at most 48 images"
+
+
+def test_full_supervision_is_planned_beside_a_number_of_images(lesions: Path) -> None:
+    text = said(lesions, label_fractions=["30 images", 100])
+    assert "full supervision" not in text
+    assert "(2 label fractions, needs 4: 'label_fractions=[30 images," in text, "the number of images stays one"
+    text = said(lesions, label_fractions=["30 images", 50])
+    assert "full supervision: not tested" in text
+    assert "('label_fractions=[30 images,50,100]' tests it)" in text
+    assert "full supervision: not tested" in said(lesions, label_fractions=["48 images", 10])
+
+
+def test_techniques_without_labels_are_compared_with_each_other_alone(lesions: Path) -> None:
+    arms = [
+        {"name": "m", "method": DEDL, "label_fractions": [100]},
+        {"name": "p", "method": PICIE},
+        {"name": "c", "method": "colour_clusters"},
+    ]
+    (one,) = planned(lesions, arms=arms)
+    assert one.pairs == (3,), "a report has them in a column of their own, at 0 %"
+    assert one.amounts == (LabelAmount(100),)
+    assert [amount for _, amount in one.cells] == [LabelAmount(100), NO_LABELS, NO_LABELS]
+    (one,) = planned(lesions, arms=arms[1:])
+    assert one.amounts == ()
+    assert "labels needed: cannot be estimated, no technique uses labels" in said(lesions, arms=arms[1:])
+
+
+def test_fine_tuning_after_pre_training_is_no_full_supervision(lesions: Path) -> None:
+    arms = [{"name": "a", "method": TRANSFER, "pretraining": "dino"}]
+    text = said(lesions, arms=arms, pretraining={"dino": {"method": DINO}})
+    assert "full supervision: not tested" in text
+    assert "(no technique learns from labels alone; one with label_fractions=[10,20,50,100] tests it)" in text
+
+
+def test_a_learning_curve_has_the_amounts_of_one_technique(lesions: Path) -> None:
+    arms = [
+        {"name": "a", "method": TRANSFER, "label_fractions": [10, 20]},
+        {"name": "b", "method": "classical", "label_fractions": [50, 100]},
+    ]
+    text = said(lesions, arms=arms)
+    assert "4 amounts of labels" in text
+    assert "not estimable beyond what is tested (2 label fractions for each technique, needs 4: " in text
+
+
+def test_two_versions_of_a_data_set_are_not_compared(lesions: Path, tmp_path: Path) -> None:
+    shutil.copytree(lesions, tmp_path / "data")
+    manifest = load_version(tmp_path / "data")
+    assert write_version(manifest, manifest.spec, manifest.rows) == 2
+    runs = [
+        run
+        for version in (1, 2)
+        for run in status(tmp_path / "data", data={"path": str(tmp_path / "data"), "version": version}).runs
+    ]
+    old, new = planned_tasks(StudyStatus(tuple(runs), None), None)
+    assert new.title == old.title.replace(",", ", version 2,")
+    assert (len(old.runs), len(new.runs)) == (24, 24)
+
+
+def test_arms_that_share_a_technique_are_compared_as_a_report_compares_them(lesions: Path) -> None:
+    arms = [
+        {"name": "slow", "method": TRANSFER, "optim": {"lr": 1e-5}},
+        {"name": "fast", "method": TRANSFER, "optim": {"lr": 1e-3}},
+    ]
+    (one,) = planned(lesions, arms=arms)
+    assert one.pairs == (3, 3)
+    assert {each.name for each in one.techniques} == {"from scratch: slow", "from scratch: fast"}
+    assert "2 techniques, 4 amounts of labels" in said(lesions, arms=arms)

@@ -201,6 +201,7 @@ def test_an_interrupted_study_resumes(tmp_path: Path, studied: Studied, finished
     with pytest.raises(KeyboardInterrupt):
         run_study(study, tmp_path, on_event=on_event)
     assert started_runs(events) == [NAMES[0], NAMES[4]]
+    assert read_metadata(tmp_path / NAMES[4]).seconds > 0, "what it took counts as spent"
     pretrained = (tmp_path / NAMES[0] / "record.json").read_bytes()
     outcomes = run_study(study, tmp_path)
     assert (tmp_path / NAMES[0] / "record.json").read_bytes() == pretrained

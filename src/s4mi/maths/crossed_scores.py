@@ -16,6 +16,7 @@ know that a class may be one of a few patients.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -48,7 +49,7 @@ def crossed_score_interval(
     """
     crossed = crossed_mean(values, influences)
     seeds = mean_interval(values, level=level, limits=limits)
-    if seeds.low is None or seeds.high is None or not crossed.shared:
+    if seeds.low is None or seeds.high is None or not _share_patients(influences):
         return seeds
     few: Literal["", "seeds", "patients"] = "patients" if of_few or crossed.patients < FEW_PATIENTS else ""
     if crossed.seeds < FEW_SEEDS:
@@ -68,8 +69,8 @@ def _over_patients(
 ) -> tuple[float, float]:
     """Ends of the interval of the mean over patients, of the variance that is theirs alone."""
     of_mean = influence_matrix(influences).mean(axis=0)
-    g = int((of_mean != 0).sum())
-    share = math.sqrt(crossed.over_patients / float(of_mean @ of_mean))  # the rest is of single runs: over seeds
+    g, total = int((of_mean != 0).sum()), float(of_mean @ of_mean)
+    share = math.sqrt(crossed.over_patients / total) if total else 0.0  # the rest is of single runs: over seeds
     values = crossed.mean + math.sqrt(g * max(1, g - 1)) * of_mean
     shrunk = crossed.mean + share * (values - crossed.mean)
     least, most = limits
@@ -80,6 +81,8 @@ def _over_patients(
         most = 2 * float(shrunk.max()) - least
     elif not few:
         most = float(shrunk.max())
+    if most <= least and not few:  # nothing of the variance is theirs
+        return crossed.mean, crossed.mean
     width = (most - least) or 1.0
     interval = ratio_interval(
         (crossed.mean - least) / width,
@@ -93,3 +96,8 @@ def _over_patients(
         return crossed.mean, crossed.mean
     high = math.inf if few and math.isinf(limits[1]) else least + width * interval.high
     return least + width * interval.low, high
+
+
+def _share_patients(influences: Sequence[Influence]) -> bool:
+    """Whether any two seeds were tested on the same patient, who may add nothing to scores that nobody lowers."""
+    return max(Counter(patient for one in influences for patient in one).values(), default=0) > 1

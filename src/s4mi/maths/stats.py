@@ -35,6 +35,11 @@ class Interval:
         """Half the width of the interval, or None if there is no interval."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
+    @property
+    def of_equals(self) -> bool:
+        """Whether all values are equal but for errors of rounding, so that nothing is known of their spread."""
+        return self.low is not None and self.high is not None and self.high - self.low <= 1e-9 * max(1, abs(self.mean))
+
     def within(self, least: float, most: float) -> "Interval":
         """The interval without what lies outside the range of the score; a mean outside stays inside the interval."""
         if self.low is None or self.high is None or (self.low >= least and self.high <= most):

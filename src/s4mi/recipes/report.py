@@ -9,10 +9,11 @@ from typing import Literal
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.reporting.results.anonymous import without_names
+from s4mi.reporting.results.dataset_versions import dataset_and_version, older_versions
 from s4mi.reporting.results.label_target import target_lines
 from s4mi.reporting.results.runs import shorten_paths
 from s4mi.reporting.results.unfinished_runs import load_unfinished
-from s4mi.reporting.results.version_gains import VersionGains, dataset_and_version, gains_by_task, older_versions
+from s4mi.reporting.results.version_gains import VersionGains, gains_by_task
 from s4mi.reporting.writers.contents import report_contents
 from s4mi.reporting.writers.csv import write_csv
 from s4mi.reporting.writers.html import ReportImage, ReportRun, load_pretrainings, load_runs, write_report

@@ -29,9 +29,7 @@ def file_lock(path: Path, *, busy: str | None = None, private: bool = False) -> 
         S4miError: another process holds the lock and `busy` is given.
         OSError: the folder cannot be written.
     """
-    created = make_folder(path.parent)
-    mode = 0o600 if private else 0o666
-    descriptor = _acquire(path, mode, busy)
+    created, descriptor = _acquire(path, 0o600 if private else 0o666, busy)
     try:
         yield
     finally:
@@ -43,9 +41,17 @@ def file_lock(path: Path, *, busy: str | None = None, private: bool = False) -> 
                 folder.rmdir()
 
 
-def _acquire(path: Path, mode: int, busy: str | None) -> int:
+def _acquire(path: Path, mode: int, busy: str | None) -> tuple[list[Path], int]:
+    """Return the folders that were created, and the open lock file."""
+    created: list[Path] = []
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        created = make_folder(path.parent) or created
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise
+            continue  # the holder before removed the folder that it had created
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if busy is None else fcntl.LOCK_NB))
             same = os.fstat(descriptor).st_ino == path.stat().st_ino
@@ -56,12 +62,12 @@ def _acquire(path: Path, mode: int, busy: str | None) -> int:
             raise S4miError(f"{path.parent}: {busy}") from error
         except OSError as error:
             if error.errno in NO_LOCKS:
-                return descriptor
+                return created, descriptor
             os.close(descriptor)
             raise
         except BaseException:
             os.close(descriptor)
             raise
         if same:
-            return descriptor
+            return created, descriptor
         os.close(descriptor)

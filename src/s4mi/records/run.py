@@ -99,7 +99,10 @@ class RunRecord(Frozen):
     synthetic: bool = Field(description="whether the images are synthetic, to be stated wherever results are shown")
     task: TaskKind
     classes: list[str]
-    label_fraction: float = Field(description="percent of the annotated training images whose annotation was used")
+    label_fraction: float = Field(
+        description="percent of the annotated images whose annotation was used, of all outside the test part where "
+        "`labels.counted` is true, else of the training images"
+    )
     labels_asked: str = Field("", description="requested amount of labels, e.g. `10 %`, `50 images` or `5 patients`")
     leaks: int = Field(0, description="number of leaking pairs between parts of the split, if allowed")
     seed: int

@@ -67,6 +67,11 @@ class Budget:
         """Remaining seconds, at least 0; None if unlimited."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
+    @property
+    def active(self) -> list[PlannedRun]:
+        """The runs that are measured now."""
+        return [active.planned for active in self._active.values()]
+
     def add_record(self, planned: PlannedRun, record: RunRecord | PretrainingRecord) -> None:
         """Learn from a run that was finished in an earlier call."""
         self._cost_model.add_record(planned.config, record)

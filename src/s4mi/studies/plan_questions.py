@@ -6,85 +6,26 @@ labels needed   whether there are enough label fractions and seeds, and full sup
 more            what more seeds would tell, and what they would cost
 """
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from s4mi.config import PlannedRun, RunConfig
-from s4mi.data.manifest import Manifest
-from s4mi.data.versions import load_version
-from s4mi.errors import S4miError
 from s4mi.formatting import duration, plural
 from s4mi.maths.crossed import FEW_SEEDS
 from s4mi.maths.label_efficiency import FEWEST_SEEDS
 from s4mi.maths.learning_curve import FEWEST_POINTS
-from s4mi.maths.power import USUAL, Design, Spread, smallest_difference
-from s4mi.records import TaskKind
-from s4mi.reporting.results.comparison import compare
-from s4mi.reporting.results.label_efficiency import FULL, SUPERVISED
-from s4mi.reporting.results.label_hints import MOST_SEEDS, enough_fractions, fractions_setting, seeds_setting
-from s4mi.reporting.results.runs import load_runs
-from s4mi.reporting.results.scores import TASK_NAMES, metric_of
-from s4mi.reporting.results.spreads import measured_spread
-from s4mi.studies.status import RunStatus, StudyStatus
-from s4mi.training.run_task import task_kind
+from s4mi.maths.power import USUAL, Design, smallest_difference
+from s4mi.reporting.results.label_efficiency import FULL
+from s4mi.reporting.results.label_hints import MOST_SEEDS, amounts_setting, enough_fractions, seeds_setting
+from s4mi.reporting.results.scores import metric_of
+from s4mi.studies.planned_tasks import NO_LABELS, PlannedTask, planned_tasks
+from s4mi.studies.status import StudyStatus
 
-ASSUMED: Final = Spread(seeds=0.02, patients=0.12, single=0.08)
-"""Of the difference of two techniques in macro F1 or IoU, where nothing is measured yet."""
 ENDLESS: Final = 1000
 """So many seeds that more hardly change what can be told."""
 TELLING: Final = 0.10
 """A smallest difference above this is called so: a comparison seldom has differences as large."""
-
-
-@dataclass(frozen=True)
-class PlannedTask:
-    """The runs of a plan on one task of one data set.
-
-    Attributes:
-        test_patients: expected number of test patients, or images where patients are unknown; 0 if it is unknown.
-        one_test_set: whether all seeds are tested on the same ones.
-        measured: number of pairs and label fractions that `spread` was measured on; 0 where it is assumed.
-    """
-
-    title: str
-    task: TaskKind
-    runs: tuple[RunStatus, ...]
-    test_patients: int
-    unit: str
-    one_test_set: bool
-    spread: Spread = ASSUMED
-    measured: int = 0
-
-    @property
-    def cells(self) -> dict[tuple[str, float], set[int]]:
-        """Seeds by arm and label fraction."""
-        cells: dict[tuple[str, float], set[int]] = {}
-        for run in self.runs:
-            key = (run.planned.arm, run.planned.config.amount.value)
-            cells.setdefault(key, set()).add(run.planned.config.seed)
-        return cells
-
-    @property
-    def fractions(self) -> tuple[float, ...]:
-        """Amounts of labels above 0, smallest first."""
-        return tuple(sorted({fraction for _, fraction in self.cells if fraction > 0}))
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        return tuple(sorted({seed for seeds in self.cells.values() for seed in seeds}))
-
-    @property
-    def pairs(self) -> tuple[int, ...]:
-        """Number of common seeds of each pair that the report will test: at its smallest and largest label fraction."""
-        counts = []
-        for fraction in {self.fractions[0], self.fractions[-1]} if self.fractions else ():
-            known = [seeds for (_, at), seeds in self.cells.items() if at == fraction]
-            counts += [len(one & other) for one, other in itertools.combinations(known, 2)]
-        return tuple(count for count in counts if count > 1)
 
 
 def questions(status: StudyStatus, out: Path | None) -> list[str]:
@@ -100,95 +41,15 @@ def questions(status: StudyStatus, out: Path | None) -> list[str]:
     return lines
 
 
-def planned_tasks(status: StudyStatus, out: Path | None) -> list[PlannedTask]:
-    """The tasks of a plan, in its order; data sets that do not exist are left out."""
-    manifests: dict[Path, Manifest | None] = {}
-    groups: dict[tuple[Path, TaskKind], list[RunStatus]] = {}
-    for run in status.runs:
-        config = run.planned.config
-        if config.method.pretrains:
-            continue
-        path = config.data.path
-        if path not in manifests:
-            manifests[path] = _manifest(run.planned)
-        manifest = manifests[path]
-        if manifest is None:
-            continue
-        try:
-            groups.setdefault((path, task_kind(config, manifest.spec)), []).append(run)
-        except S4miError:
-            continue
-    measured = _measured(out)
-    return [
-        _task(runs, manifest, kind, measured)
-        for (path, kind), runs in groups.items()
-        if (manifest := manifests[path]) is not None
-    ]
-
-
-def _task(
-    runs: Sequence[RunStatus],
-    manifest: Manifest,
-    kind: TaskKind,
-    measured: Mapping[tuple[str, TaskKind], tuple[Spread, int]],
-) -> PlannedTask:
-    config = runs[0].planned.config
-    patients, unit = _test_patients(manifest, config, kind)
-    title = f"{manifest.spec.name}, {TASK_NAMES[kind]}"
-    planned = PlannedTask(title, kind, tuple(runs), patients, unit, _one_test_set(config, manifest))
-    found = measured.get((manifest.title, kind))
-    return planned if found is None else replace(planned, spread=found[0], measured=found[1])
-
-
-def _manifest(planned: PlannedRun) -> Manifest | None:
-    try:
-        return load_version(planned.config.data.path, planned.config.data.version)
-    except S4miError:
-        return None
-
-
-def _measured(out: Path | None) -> dict[tuple[str, TaskKind], tuple[Spread, int]]:
-    """Spreads in the finished runs of a study, by data set and task."""
-    if out is None or not out.is_dir():
-        return {}
-    runs, _ = load_runs(out)
-    found = {
-        (one.dataset, one.task): measured_spread(one, metric_of(one.task), runs)
-        for one in compare([run.record for run in runs])
-    }
-    return {key: spread for key, spread in found.items() if spread is not None}
-
-
-def _test_patients(manifest: Manifest, config: RunConfig, kind: TaskKind) -> tuple[int, str]:
-    """Expected number of test patients, by the shares of the split, and what they are."""
-    rows = [row for row in manifest.rows if row.annotated(kind)]
-    unit = "patients" if any(row.group for row in rows) else "images"
-    split = config.split
-    share = 1 / split.folds if split.kind == "kfold" else split.ratios[2]
-    if split.kind == "file":
-        return 0, unit
-    if split.kind == "official" or (split.kind == "auto" and manifest.official):
-        rows, share = [row for row in rows if row.split == "test"], 1.0
-    return round(share * len({row.group or row.id for row in rows})), unit
-
-
-def _one_test_set(config: RunConfig, manifest: Manifest) -> bool:
-    """Whether the test part does not change with the seed of a run."""
-    split = config.split
-    if split.kind in ("official", "file") or (split.kind == "auto" and manifest.official) or split.seed is not None:
-        return True
-    return split.model_dump().get("test_seed") is not None
-
-
 def _answers(one: PlannedTask) -> Iterator[str]:
     test = (
         f"about {one.test_patients} test {one.unit}" if one.test_patients else f"an unknown number of test {one.unit}"
     )
     shared = "the same for all seeds" if one.one_test_set else "others with every seed"
-    arms = len({arm for arm, _ in one.cells})
+    techniques = len({technique for technique, _ in one.cells})
     counts = (
-        plural(arms, "technique"),
-        f"{plural(len(one.fractions), 'amount')} of labels",
+        plural(techniques, "technique"),
+        f"{plural(len(one.amounts), 'amount')} of labels",
         plural(len(one.seeds), "seed"),
     )
     yield f"{', '.join(counts)}; {test}, {shared}"
@@ -235,14 +96,16 @@ def _source(one: PlannedTask) -> str:
 
 def _labels(one: PlannedTask) -> Iterator[str]:
     """Whether the report can tell the labels needed."""
-    if any(run.planned.config.amount.unit != "percent" for run in one.runs):
-        yield "labels needed: full supervision is not planned; they are estimated for the best mean reached"
+    if not one.amounts:
+        yield "labels needed: cannot be estimated, no technique uses labels"
         return
-    seeds = min((len(mine) for (_, at), mine in one.cells.items() if at > 0), default=0)
+    seeds = min(len(mine) for (_, amount), mine in one.cells.items() if amount != NO_LABELS)
     problems = []
-    if len(one.fractions) < FEWEST_POINTS:
-        wanted = fractions_setting(enough_fractions(one.fractions))
-        problems.append(f"{plural(len(one.fractions), 'label fraction')}, needs {FEWEST_POINTS}: {wanted}")
+    if one.points < FEWEST_POINTS:
+        each = " for each technique" if one.points < len(one.amounts) else ""
+        problems.append(
+            f"{plural(one.points, 'label fraction')}{each}, needs {FEWEST_POINTS}: {_enough_amounts(one)}"
+        )
     if seeds < FEWEST_SEEDS:
         wanted = seeds_setting(one.seeds, FEW_SEEDS)
         problems.append(f"{plural(seeds, 'seed')}, needs {FEWEST_SEEDS}: {wanted}")
@@ -251,14 +114,23 @@ def _labels(one: PlannedTask) -> Iterator[str]:
     else:
         few = f", with wide intervals ({seeds} seeds are few)" if seeds < FEW_SEEDS else ""
         yield f"labels needed: can be estimated, up to 4 × the largest amount{few}"
-    full = any(
-        at == FULL and run.planned.config.method.name in SUPERVISED
-        for run in one.runs
-        for at in [run.planned.config.amount.value]
-    )
-    if not full:
-        wanted = fractions_setting([*one.fractions, FULL])
+    if not one.full_supervision:
+        setting = _amounts_with(one, [FULL])
+        wanted = setting if one.supervised else f"no technique learns from labels alone; one with {setting}"
         yield f"full supervision: not tested; the target is the best mean reached instead ({wanted} tests it)"
+
+
+def _enough_amounts(one: PlannedTask) -> str:
+    """The setting of the amounts of the plan and as many label fractions as a learning curve needs besides."""
+    shares = [one.share(amount) for amount in one.amounts]
+    return _amounts_with(one, [fraction for fraction in enough_fractions(shares) if fraction not in shares])
+
+
+def _amounts_with(one: PlannedTask, more: Sequence[float]) -> str:
+    """The setting of the amounts of the plan, each as it was given, and of more label fractions."""
+    fractions = {*more, *(amount.value for amount in one.amounts if amount.unit == "percent")}
+    others = [str(amount) for amount in one.amounts if amount.unit != "percent"]
+    return amounts_setting([*others, *(f"{fraction:g}" for fraction in sorted(fractions))])
 
 
 def _more(one: PlannedTask) -> str | None:

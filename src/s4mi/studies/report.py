@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from s4mi.formatting import plural
 from s4mi.recipes.report import ReportResult, Sheets, report
 from s4mi.reporting.writers.html import ReportImage
 from s4mi.studies.events import RunOutcome
@@ -39,7 +40,7 @@ def write_study_report(
     not_run = [one for one in outcomes if one.failed and not one.attempted]
     lines = [f"{one.planned.name}: not run: {one.reason}" for one in not_run[:LISTED]]
     if len(not_run) > LISTED:
-        lines.append(f"{len(not_run) - LISTED} more were not run for the same kind of reason")
+        lines.append(f"{plural(len(not_run) - LISTED, 'more run')} not run, for these or other reasons")
     return report(
         out, out / REPORT_NAME, title=title, sheets=sheets, notes=[*lines, *notes], more=images, only=names,
         progress=progress,

@@ -1,7 +1,8 @@
 """Runs the queue of a study on a worker pool, and collects the outcomes."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from s4mi.config import PlannedRun
@@ -105,7 +106,7 @@ class StudyRunner:
         scheduler = Scheduler(
             trainable, self._queue, self._budget, epochs_done=self._epochs_done, together=pool.together
         )
-        with pool:
+        with self._storing_seconds(), pool:
             while not self._queue.done:
                 while pool.has_capacity and (planned := scheduler.start_next()) is not None:
                     epochs = self._epochs_done[planned.name]
@@ -121,6 +122,17 @@ class StudyRunner:
                     self._on_event(StudyStopping())
                     pool.stop()
                     raise KeyboardInterrupt
+
+    @contextmanager
+    def _storing_seconds(self) -> Iterator[None]:
+        """Store the seconds of the runs that are active when the study is interrupted: they count as spent too."""
+        try:
+            yield
+        except BaseException:
+            for planned in self._budget.active:
+                with suppress(S4miError):
+                    self._store_seconds(planned, None)
+            raise
 
     def on_progress(self, planned: PlannedRun, progress: Progress) -> None:
         """Forward the progress of a run, and cancel it if it will exceed the remaining budget."""

@@ -2,8 +2,9 @@
 
 import pytest
 
+from made_data import knowing
 from made_records import record
-from s4mi.records import Pretraining, RunRecord
+from s4mi.records import Leakage, Part, Pretraining, RunRecord
 from s4mi.reporting.figures.score_by_labels import missing, score_by_labels
 from s4mi.reporting.results.comparison import compare
 from s4mi.reporting.results.runs import ReportRun
@@ -91,6 +92,25 @@ def test_scores_of_a_leak_are_called_so_before_all_else() -> None:
         assert card.alarm.startswith("These scores are too optimistic")
         assert card.text.index(card.alarm) < card.text.index("With 48 labels")
     assert contents(*seeds([0.9], method="a")).cards[0].alarm == ""
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (("train", "test"), "These scores are too optimistic: training had seen test images, "),
+        (("val", "test"), "These scores are too optimistic: runs were chosen on test images, "),
+        (("train", "val"), "Runs were chosen on images that training had seen, "),
+    ],
+)
+def test_an_alarm_claims_no_more_than_the_parts_that_leak(parts: tuple[Part, Part], said: str) -> None:
+    leak = Leakage(kind="near", parts=parts, pairs=2)
+    (card,) = contents(*(knowing(run, leaks=[leak]) for run in seeds([0.9, 0.91], method="a"))).cards
+    assert card.alarm.startswith(said)
+
+
+def test_equal_scores_have_no_interval_on_a_card() -> None:
+    (card,) = contents(*seeds([0.9, 0.9, 0.9], method="a"), *seeds([0.5, 0.6, 0.4], method="b")).cards
+    assert card.sentences[0].startswith("With 48 labels: macro F1 0.90 (the same with 3 seeds), a · resnet10")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ def test_every_split_is_listed_by_seed_and_fraction() -> None:
     assert texts(task.splits) == [["0", "0", "test0", "s010", "s0100"], ["1", "1", "test1", "s110", "s1100"]]
     assert "2 different test sets" in task.splits.caption
     assert card(runs(test="same")).tasks[0].splits.caption.endswith("All seeds share the same test images.")
+    mixed = [*runs(test="same"), knowing(record(0.6, method="0", seed=0), test="other")]
+    assert "2 different test sets" in card(mixed).tasks[0].splits.caption, "one technique was tested on others"
     assert texts(card(runs(division_seed=None)).tasks[0].splits)[0][1] == "fixed"
 
 

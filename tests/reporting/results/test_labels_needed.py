@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from made_records import record
+from s4mi.data.splits.label_amount import LabelAmount
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import compare
+from s4mi.reporting.results.label_hints import fractions_setting
 from s4mi.reporting.results.labels_needed import LabelAnswers, label_answers
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import metric_of
@@ -145,3 +147,48 @@ def test_errors_are_reached_from_above() -> None:
     assert answer.told
     assert 24 <= answer.labels <= 96
     assert told.gains[0].brought.mean < 0, "fewer pixels of distance"
+
+
+def test_a_hint_keeps_numbers_of_images_as_they_were_asked_for() -> None:
+    # Their shares of the labels would be other runs, and those that are finished would be trained again.
+    runs = [
+        run.model_copy(update={"labels_asked": f"{run.labels.train_labelled} images"})
+        if run.label_fraction == 10
+        else run
+        for run in study((10, 50), 5)
+    ]
+    told = answers(runs, target=0.85)
+    hints = {answer.hint for answer in told.to(told.targets[-1])}
+    assert hints == {"add 'label_fractions=[5,48 images,20,50]'"}
+
+
+def test_no_hint_asks_for_no_labels() -> None:
+    setting = fractions_setting([0.0, 10.0, 40.0])
+    assert setting == "label_fractions=[10,40]"
+    for amount in setting.removeprefix("label_fractions=[").removesuffix("]").split(","):
+        assert LabelAmount.parse(amount).value > 0, "a study takes it"
+
+
+def test_a_technique_that_is_the_only_one_and_the_target_was_tested_all_the_same() -> None:
+    runs = [
+        record(score, fraction=f, seed=s, task="segmentation", method="finetune")
+        for f, score in ((10, 0.6), (100, 0.8))
+        for s in range(3)
+    ]
+    (comparison,) = compare(runs)
+    told = label_answers(comparison, metric_of("segmentation", "hd95"))  # no point below a distance
+    assert told.sentence == "Labels needed: not estimable, no other technique was tested."
+
+
+def test_a_curve_of_errors_levels_off_above_what_it_does_not_reach() -> None:
+    runs = [
+        record(0.7 - round(4.8 * f) ** -0.5 + noise, method="frozen", fraction=f, seed=s, task="segmentation")
+        for f in (5, 10, 20, 50, 100)
+        for s, noise in enumerate(np.random.default_rng(int(f)).normal(0, 0.001, 5))
+    ]
+    (comparison,) = compare(runs)
+    told = label_answers(comparison, metric_of("segmentation", "hd95"), target=2.0)
+    (answer,) = told.to(told.targets[-1])
+    assert "the curve levels off above it, at " in answer.reason
+    assert answer.reason.endswith(" or more")
+    assert float(answer.reason.split()[-3]) > 2

@@ -1,8 +1,11 @@
 """One score has one interval on a page; equal scores have none; captions name the test whose p they print."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from made_data import facts
 from made_records import record
 from s4mi.maths.stats import mean_interval
 from s4mi.records import ImageScores
@@ -32,6 +35,23 @@ def test_every_table_of_a_page_prints_the_same_interval_of_a_score() -> None:
         assert {row.cells[0].text: row.cells[place].text for row in table.rows} == printed
     alone = mean_interval([0.61, 0.62, 0.63]).half_width
     assert all("±" not in text or float(text.split("±")[1]) > 2 * alone for text in printed.values())
+
+
+def test_the_effect_of_new_annotations_has_the_intervals_of_the_scores() -> None:
+    runs = []
+    for version in (1, 2):
+        for seed in range(3):
+            run = segmented("dedl" if version == 2 else "picie", seed)
+            name = "lesions" if version == 1 else "lesions, version 2"
+            about = run.record.model_copy(update={"method": "dedl", "dataset": name, "config_hash": f"{seed}"})
+            about = about.model_copy(update={"data": facts(about, test="t").model_copy(update={"version": version})})
+            runs.append(replace(run, record=about, directory=f"{version}-{seed}"))
+    old, new = report_contents(runs, title="").datasets
+    table = new.tasks[0].new_annotations
+    assert table is not None
+    printed = [section.tasks[0].scores.rows[0].cells[1].text for section in (old, new)]
+    assert [cell.text for cell in table.rows[0].cells[2:4]] == printed
+    assert all("±" in text or "(" in text for text in printed)
 
 
 def test_the_caption_of_paired_tests_counts_the_patients_that_its_p_counts() -> None:

@@ -1,7 +1,10 @@
 """Means over different seeds, test images or numbers of labels are never compared."""
 
+import html
 import itertools
 import random
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +15,13 @@ from made_records import record
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, compare, comparison_warnings
 from s4mi.reporting.results.findings import findings_of, rank
+from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import metric_of
 from s4mi.reporting.results.shared_seeds import in_common, leaders, other_seeds
 from s4mi.reporting.results.table_model import BEST
 from s4mi.reporting.results.tables import result_table, score_table
+from s4mi.reporting.writers.contents import report_contents
+from s4mi.reporting.writers.html import write_report
 
 METRIC = metric_of("multiclass")
 
@@ -98,6 +104,27 @@ def test_ways_of_counting_are_told_apart() -> None:
     assert len({one.title for one in both}) == 2
     assert "paper's way" in both[0].title
     assert [one.title for one in compare(paper)] == ["lesions, multi-class classification"]
+
+
+def test_a_page_on_two_ways_of_counting_names_each_and_shows_the_figures_of_each(tmp_path: Path) -> None:
+    paper = [record(0.5 + 0.1 * seed, seed=seed, method=name) for name in "ab" for seed in (0, 1)]
+    counted = [
+        one.model_copy(update={"labels": one.labels.model_copy(update={"counted": True, "validation": 5})})
+        for one in paper[:2]
+    ]
+    loaded = [ReportRun(one, (), "", f"{number}") for number, one in enumerate([*paper, *counted])]
+    contents = report_contents(loaded, title="both")
+    ids = [table.id for table in contents.tables]
+    assert len(set(ids)) == len(ids), "anchors and labels of tables, by which figures are found"
+    (dataset,) = contents.datasets
+    assert [task.name for task in dataset.tasks] == [
+        "Multi-class classification, labels counted the paper's way",
+        "Multi-class classification, validation labels counted",
+    ]
+    assert len({card.title for card in contents.cards}) == 2
+    page = write_report(loaded, tmp_path / "page.html", title="both").read_text(encoding="utf-8")
+    costs = re.findall(r"<title[^>]*>(Test macro F1 by training time[^<]*)</title>", page)
+    assert [html.unescape(cost).partition("classification")[2] for cost in costs] == [", labels counted the paper's way"]
 
 
 cells = st.dictionaries(st.integers(0, 3), st.integers(0, 100).map(lambda n: n / 100), max_size=4)

@@ -239,3 +239,15 @@ def test_every_metric_of_a_task_has_a_table() -> None:
     for comparison in compare(study()):
         for name in ("iou", "hd95") if comparison.task == "segmentation" else ("auroc", "f1_micro"):
             assert result_table(comparison, metric_of(comparison.task, name)).rows[0].cells[0].interval is not None
+
+
+def test_a_score_that_is_no_number_is_missing_and_ends_no_report() -> None:
+    broken = record(0.6, seed=1)
+    assert broken.test is not None
+    test = broken.test.model_copy(update={"f1_macro": math.nan, "calibration_error": math.nan, "auroc": math.inf})
+    runs = [record(0.6), broken.model_copy(update={"test": test}), record(0.62, seed=2)]
+    (comparison,) = compare(runs)
+    (cell,) = result_table(comparison, metric_of("multiclass")).rows[0].cells
+    assert (cell.interval.mean, cell.count) == (pytest.approx(0.61), "n = 2, 1 without score")
+    (row,) = detail_table(comparison).rows
+    assert row.cells[2].details[0] == "n = 2, 1 without score"

@@ -1,7 +1,10 @@
 """The sentences on a comparison claim no more than the tests support."""
 
+import pytest
+
 from made_records import record
 from s4mi.records import RunRecord
+from s4mi.reporting.results.cards import task_card
 from s4mi.reporting.results.comparison import compare
 from s4mi.reporting.results.findings import findings_of, rank
 from s4mi.reporting.results.scores import metric_of
@@ -155,3 +158,27 @@ def test_a_column_is_ranked_by_what_is_better() -> None:
         ranking = rank(result_table(comparison, metric_of("segmentation", name)), 0)
         assert ranking is not None
         assert ranking.entries[0].technique.method == first
+
+
+@pytest.mark.parametrize(
+    ("dino", "scratch", "sentence", "card"),
+    [
+        ({1: 0.818}, {0: 0.793, 1: 0.831}, "is ahead of the others over the seeds that it shares with each",
+         "ahead over the seeds that are shared; its lead over dino"),
+        ({2: 0.9}, {0: 0.5, 1: 0.6}, "was tested with most seeds",
+         "tested with most seeds; its difference to dino"),
+        ({1: 0.8}, {0: 0.793, 1: 0.831}, "has the best mean", "the best mean of 2; its lead over dino"),
+    ],
+)  # fmt: skip
+def test_a_technique_has_the_best_mean_only_if_no_other_mean_is_better(
+    dino: dict[int, float], scratch: dict[int, float], sentence: str, card: str
+) -> None:
+    runs = [
+        record(score, method=name, seed=seed)
+        for name, scores in (("dino", dino), ("scratch", scratch))
+        for seed, score in scores.items()
+    ]
+    (comparison,) = compare(runs)
+    findings = findings_of(comparison, result_table(comparison, metric_of("multiclass")))
+    assert f"scratch · resnet10 {sentence} at 10 %" in finding_sentences(findings)[0]
+    assert card.replace("dino", "DINO") in task_card(findings).sentences[0]

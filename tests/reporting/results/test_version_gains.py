@@ -12,7 +12,7 @@ from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import compare
 from s4mi.reporting.results.runs import ReportRun
 from s4mi.reporting.results.scores import metric_of
-from s4mi.reporting.results.version_gains import TITLE, VersionGains, gains_of, summary_sentences
+from s4mi.reporting.results.version_gains import TITLE, VersionGains, gains_by_task, gains_of, summary_sentences
 from s4mi.reporting.writers.contents import report_contents
 from s4mi.reporting.writers.html import write_report
 
@@ -154,3 +154,22 @@ def test_two_tasks_share_one_sentence_at_the_head() -> None:
     (told,) = summary_sentences([gains, gains])
     assert told.count("too few to conclude anything") == 1
     assert told.count("better in 1 and worse in 0 of 1") == 2
+
+
+def counting(run: ReportRun) -> ReportRun:
+    """The run with its validation labels counted, which makes its settings others."""
+    labels = run.record.labels.model_copy(update={"counted": True, "validation": 0})
+    return changed(run, labels=labels, config_hash=f"{run.record.config_hash}-counted")
+
+
+def test_runs_that_count_labels_in_two_ways_have_a_gain_each() -> None:
+    plain = [*runs(BEFORE), *runs(AFTER, version=2)]
+    others = [counting(run) for run in [*runs(AFTER), *runs(BEFORE, version=2)]]
+    gains = gains_by_task([*plain, *others])
+    means = {counted: one.rows[0].seeds.test.difference.mean for (_, _, counted), one in gains.items()}
+    assert means == {False: pytest.approx(0.105), True: pytest.approx(-0.105)}
+    assert [one.unpaired for one in gains.values()] == [0, 0]
+    assert len({one.title for one in gains.values()}) == 2
+    sections = report_contents([*plain, *others], title="both").datasets[-1].tasks
+    told = [section.gains.rows[0].seeds.test.difference.mean for section in sections if section.gains]
+    assert sorted(told) == [pytest.approx(-0.105), pytest.approx(0.105)], "each section tells its own"

@@ -96,3 +96,10 @@ def test_both_files_are_written_side_by_side(tmp_path: Path) -> None:
 def test_without_runs_there_are_headers_alone(tmp_path: Path) -> None:
     assert summary_csv([]) == ",".join(SUMMARY) + "\n"
     assert runs_csv([]) == ",".join(RUNS) + "\n"
+
+
+def test_the_share_of_a_number_of_images_has_all_its_digits() -> None:
+    share = 100 * 50 / 480
+    run = record(0.5, fraction=share)
+    assert {float(row["label_fraction"]) for row in rows_of(summary_csv([run]))} == {share}
+    assert {float(row["label_fraction"]) for row in rows_of(runs_csv(loaded([run])))} == {share}

@@ -3,37 +3,47 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from s4mi.reporting.results.runs import ReportRun
+from s4mi.records import ImageScores, Predictions
+from s4mi.reporting.results.runs import ImageResults, ReportRun
 
 
 def without_names(runs: Sequence[ReportRun]) -> list[ReportRun]:
-    """Return runs whose patients and images are numbered, the same in all runs of a data set.
+    """Return runs whose patients and images are numbered, the same in all runs of a data set, external ones included.
 
-    Which images belong to one patient stays known, so that every score and interval is the same.
+    Which images belong to one patient stays known, so that every score is the same, and so is every interval but for
+    the random draws behind it, which go by the order of the names.
     """
     numbers: dict[tuple[str, str], dict[str, str]] = {}
 
-    def numbered(run: ReportRun, kind: str, name: str) -> str:
-        known = numbers.setdefault((run.record.dataset, kind), {})
+    def numbered(dataset: str, kind: str, name: str) -> str:
+        known = numbers.setdefault((dataset, kind), {})
         return known.setdefault(name, f"{kind} {len(known) + 1}")
 
-    def group(run: ReportRun, name: str | None) -> str | None:
-        return None if name is None else numbered(run, "patient", name)
+    def group(dataset: str, name: str | None) -> str | None:
+        return None if name is None else numbered(dataset, "patient", name)
 
-    return [
-        replace(
-            run,
-            images=tuple(
-                one.model_copy(update={"image": numbered(run, "image", one.image), "group": group(run, one.group)})
-                for one in run.images
+    def results(dataset: str, images: Sequence[ImageScores], predictions: Predictions | None) -> ImageResults:
+        return ImageResults(
+            tuple(
+                one.model_copy(
+                    update={"image": numbered(dataset, "image", one.image), "group": group(dataset, one.group)}
+                )
+                for one in images
             ),
-            predictions=None
-            if run.predictions is None
+            None
+            if predictions is None
             else replace(
-                run.predictions,
-                images=tuple(numbered(run, "image", name) for name in run.predictions.images),
-                groups=tuple(group(run, name) for name in run.predictions.groups),
+                predictions,
+                images=tuple(numbered(dataset, "image", name) for name in predictions.images),
+                groups=tuple(group(dataset, name) for name in predictions.groups),
             ),
         )
-        for run in runs
-    ]
+
+    anonymous = []
+    for run in runs:
+        own = results(run.record.dataset, run.images, run.predictions)
+        external = {
+            name: results(f"external {name}", one.images, one.predictions) for name, one in run.external.items()
+        }
+        anonymous.append(replace(run, images=own.images, predictions=own.predictions, external=external))
+    return anonymous

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
+from s4mi.records import Part, RunRecord
 from s4mi.reporting.results.few import few_words
 from s4mi.reporting.results.findings import Findings, Ranking, baseline_caveat
 from s4mi.reporting.results.label_efficiency import FULL
@@ -33,7 +34,7 @@ class TaskCard:
 
     Attributes:
         facts: seeds and images behind it, in one line.
-        alarm: why its scores are too optimistic; empty if nothing is known.
+        alarm: why its scores, or the choice of its runs, are too optimistic; empty if nothing is known.
         starts: which of its networks began from random weights although others were asked for; empty if none.
         sentences: the answer, most important first.
     """
@@ -46,7 +47,8 @@ class TaskCard:
 
     @property
     def title(self) -> str:
-        return f"{self.findings.comparison.dataset}: {TASK_NAMES[self.findings.comparison.task]}"
+        comparison = self.findings.comparison
+        return f"{comparison.dataset}: {TASK_NAMES[comparison.task]}{comparison.suffix}"
 
     @property
     def text(self) -> str:
@@ -94,7 +96,7 @@ def _by_labels(findings: Findings) -> Iterator[str]:
 
 
 def _best(findings: Findings, ranking: Ranking, *, named: bool) -> str:
-    """The best score of a column, whose it is, and whether the next is significantly behind."""
+    """The first score of a column, whose it is, and whether the next is significantly behind."""
     best, *others = ranking.entries
     text = f"{_score(findings, best.interval, named=named)}, {best.technique.label}{baseline_caveat(ranking)}"
     if not others:
@@ -108,15 +110,20 @@ def _best(findings: Findings, ranking: Ranking, *, named: bool) -> str:
         decided = len(others) - len(undecided)
         return f"{text}, significantly better than {decided} of {len(others)} others, not than {rival}"
     more = f" and {plural(len(others) - 1, 'other')}" if len(others) > 1 else ""
-    return f"{text}, the best mean of {len(others) + 1}; its lead over {rival}{more} is not significant"
+    if ranking.first == "seeds":
+        return f"{text}, tested with most seeds; its difference to {rival}{more} is not significant"
+    why = f"the best mean of {len(others) + 1}" if ranking.first == "mean" else "ahead over the seeds that are shared"
+    return f"{text}, {why}; its lead over {rival}{more} is not significant"
 
 
 def _score(findings: Findings, interval: Interval, *, named: bool) -> str:
-    """`IoU 0.89 (0.87–0.91)`; the interval ends where scores end."""
+    """`IoU 0.89 (0.87–0.91)`; the interval ends where scores end, and of equal scores there is none."""
     metric = findings.table.metric
     text = f"{metric.label} {_number(interval.mean, metric)}" if named else _number(interval.mean, metric)
     if interval.low is None or interval.high is None:
         return f"{text} (1 seed)"
+    if interval.of_equals:
+        return f"{text} (the same with {interval.n} seeds)"
     low = max(interval.low, 0.0)
     high = min(interval.high, 1.0) if metric.bounded else interval.high
     wide = ", too wide to tell much" if metric.bounded and high - low > WIDE else ""
@@ -180,7 +187,24 @@ def _widened(findings: Findings) -> str:
 
 
 def _alarm(findings: Findings) -> str:
+    """Whether training, or the choice of a run, had seen what it was tested on, or training what it was chosen with."""
     records = findings.comparison.records
-    if any(record.leaks or (record.pretraining is not None and record.pretraining.contaminated) for record in records):
-        return "These scores are too optimistic: training had seen test images, or their patients or near-duplicates."
-    return ""
+    seen = [parts for record in records for parts in _seen(record)]
+    if not seen:
+        return ""
+    alike = "or their patients or near-duplicates"
+    if any(parts in (None, ("train", "test")) for parts in seen):
+        return f"These scores are too optimistic: training had seen test images, {alike}."
+    if ("val", "test") in seen:
+        return f"These scores are too optimistic: runs were chosen on test images, {alike}."
+    return f"Runs were chosen on images that training had seen, {alike}, so that the choice is worth little."
+
+
+def _seen(record: RunRecord) -> Iterator[tuple[Part, Part] | None]:
+    """Which part had seen images of which; None where an older version did not record it."""
+    if record.data is not None:
+        yield from (leak.parts for leak in record.data.leaks)
+    elif record.leaks:
+        yield None
+    if record.pretraining is not None:
+        yield from (("train", part) for part in record.pretraining.contaminated)

@@ -52,6 +52,11 @@ class Comparison:
         return f"{self.dataset}, {TASK_NAMES[self.task]}{self.suffix}"
 
     @property
+    def key(self) -> tuple[str, TaskKind, bool]:
+        """Data set, task and whether validation labels count; a report has one comparison of each."""
+        return self.dataset, self.task, self.records[0].labels.counted
+
+    @property
     def synthetic(self) -> bool:
         """Whether any of the images are synthetic."""
         return any(record.synthetic for record in self.records)

@@ -78,7 +78,7 @@ def _hashes(
     users: dict[str, list[str]] = defaultdict(list)
     for comparison in comparisons:
         for digest in sorted({record.data_hash for record in comparison.records}):
-            users[digest].append(TASK_NAMES[comparison.task])
+            users[digest].append(f"{TASK_NAMES[comparison.task]}{comparison.suffix}")
     for digest in sorted({record.data_hash for record in pretrainings}):
         users[digest].append("pre-training")
     return tuple((digest, ", ".join(tasks)) for digest, tasks in users.items())
@@ -119,7 +119,7 @@ def _groups(data: DataSummary) -> str:
 def _task(comparison: Comparison) -> TaskCard:
     leaks = _leaks(comparison.records)
     return TaskCard(
-        task=TASK_NAMES[comparison.task],
+        task=f"{TASK_NAMES[comparison.task]}{comparison.suffix}",
         leaks=leaks,
         clean="" if leaks else _clean(comparison.records),
         counts=_counts(comparison),
@@ -229,9 +229,9 @@ def _clean(records: Sequence[RunRecord]) -> str:
 
 def _test_sets(records: Sequence[RunRecord]) -> str:
     """Whether all seeds share their test images; empty where that is not known."""
-    known = {record.seed: record.data.parts["test"].hash for record in records if record.data is not None}
-    different = len(set(known.values()))
-    if len(known) < 2:
+    known = [(record.seed, record.data.parts["test"].hash) for record in records if record.data is not None]
+    different = len({tested for _, tested in known})
+    if len({seed for seed, _ in known}) < 2:
         return ""
     if different == 1:
         return "All seeds share the same test images."

@@ -4,7 +4,7 @@ from functools import partial
 
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison, interval_over
-from s4mi.reporting.results.scores import Metric
+from s4mi.reporting.results.scores import Metric, defined
 from s4mi.reporting.results.table_model import Column, Table, table_row
 from s4mi.reporting.results.tables import LABELS, MEAN, SEEDS_ONLY, TECHNIQUE, MeanScore, runs_by_cell, technique_cell
 
@@ -31,5 +31,4 @@ def member_table(comparison: Comparison, metric: Metric) -> Table | None:
 
 def _member_score(record: RunRecord, *, name: str, metric: Metric) -> float | None:
     test = record.members[name].test if name in record.members else None
-    value = getattr(test, metric.name, None)
-    return None if value is None else float(value)
+    return defined(getattr(test, metric.name, None))

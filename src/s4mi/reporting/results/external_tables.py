@@ -12,7 +12,7 @@ from s4mi.reporting.results.few import few_explained
 from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.patient_effects import Influences, crossed_score_of, few_patients, influences_of
 from s4mi.reporting.results.runs import ReportRun, run_key
-from s4mi.reporting.results.scores import Metric, score_of
+from s4mi.reporting.results.scores import Metric, defined, score_of
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
 from s4mi.reporting.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, runs_by_cell, technique_cell
 
@@ -88,7 +88,8 @@ def _drop(
     records: Sequence[RunRecord], metric: Metric, name: str, here: Influences, there: Influences
 ) -> Interval | None:
     """Internal less external score, paired by run, over seeds and the patients of both sets, which are independent."""
-    known = [(one, drop) for one in records if (drop := one.external[name].drop(one.test, metric.name)) is not None]
+    drops = [(one, defined(one.external[name].drop(one.test, metric.name))) for one in records]
+    known = [(one, drop) for one, drop in drops if drop is not None]
     if not known:
         return None
     parts = [
@@ -124,13 +125,12 @@ def _cell(records: Sequence[RunRecord], value: Value, metric: Metric, *, missing
 
 
 def _external_score(record: RunRecord, metric: Metric, name: str) -> float | None:
-    value = getattr(record.external[name].scores, metric.name, None)
-    return None if value is None else float(value)
+    return defined(getattr(record.external[name].scores, metric.name, None))
 
 
 def _error(calibration: Reliability | None) -> float | None:
-    return None if calibration is None else calibration.ece_calibrated
+    return None if calibration is None else defined(calibration.ece_calibrated)
 
 
 def _likelihood(calibration: Reliability | None) -> float | None:
-    return None if calibration is None else calibration.nll_calibrated
+    return None if calibration is None else defined(calibration.nll_calibrated)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from s4mi.formatting import plural
 from s4mi.maths.stats import Interval
@@ -31,13 +32,16 @@ class Ranking:
 
     Attributes:
         entries: the best of the column over shared seeds first, then by their means; never empty.
-        beats_baseline: the best mean is above that of the `baseline` without training, or that is unknown.
+        beats_baseline: the mean of the first is above that of the `baseline` without training, or that is unknown.
+        first: why the first is first: it has the best mean of all; or only the runs that it shares with each other
+            technique are better, as means are over different seeds; or it has most seeds, where none is ahead of all.
     """
 
     column: LabelColumn
     entries: tuple[RankedTechnique, ...]
     beats_baseline: bool
     baseline: str = MAJORITY
+    first: Literal["mean", "shared", "seeds"] = "mean"
 
 
 @dataclass(frozen=True)
@@ -128,11 +132,13 @@ def rank(table: ResultTable, column: int) -> Ranking | None:
         )
     )  # fmt: skip
     baseline = table.reference[column].interval if table.reference else None
+    has_best_mean = all(sign * entries[0].interval.mean <= sign * entry.interval.mean for entry in entries)
     return Ranking(
         column=table.columns[column],
         entries=tuple(entries),
         beats_baseline=baseline is None or entries[0].interval.mean > baseline.mean,
         baseline=baseline_name(table.task),
+        first="mean" if has_best_mean else "shared" if leaders else "seeds",
     )
 
 

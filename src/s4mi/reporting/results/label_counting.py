@@ -8,7 +8,7 @@ from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import Comparison
 from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.printed_interval import printed_interval
-from s4mi.reporting.results.scores import MISSING, Metric
+from s4mi.reporting.results.scores import MISSING, Metric, defined
 from s4mi.reporting.results.table_model import Cell, Column, Table, table_row
 from s4mi.reporting.results.tables import LABELS, MEAN, TECHNIQUE, MeanScore, ResultTable, runs_by_cell, technique_cell
 
@@ -80,8 +80,7 @@ def last_score(record: RunRecord, metric: Metric) -> float | None:
     if record.fit is not None:
         return None
     scores = record.test if record.best_epoch == record.epochs else record.last_test
-    value = getattr(scores, metric.name, None)
-    return None if value is None else float(value)
+    return defined(getattr(scores, metric.name, None))
 
 
 def _mean(scores: Sequence[float | None], metric: Metric) -> Cell:

@@ -69,7 +69,7 @@ def _told(gain: Interval, metric: Metric) -> str:
 
 
 def _ends(gain: Interval, metric: Metric) -> str:
-    if gain.low is None or gain.high is None:
+    if gain.low is None or gain.high is None or gain.of_equals:
         return ""
     return f"95 % {gain.low:+.{metric.digits}f} to {gain.high:+.{metric.digits}f}"
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from s4mi.formatting import plural
 from s4mi.maths.crossed import FEW_SEEDS
@@ -25,44 +25,53 @@ def reason_of(curve: LabelCurveOf, needed: Needed | None, metric: Metric) -> str
         return "tested with only one number of labels"
     fit, digits = curve.forecast, metric.digits
     top = fit.asymptote()
+    falls, below, less = ("falls", "below", "less") if metric.higher_is_better else ("rises", "above", "more")
     reasons = {
         "seeds": f"{plural(fit.seeds, 'seed')} {'leaves' if fit.seeds == 1 else 'leave'} no usable interval; at least "
         f"{FEWEST_SEEDS} are needed",
         "points": f"a curve needs {FEWEST_POINTS} numbers of labels with a score above the floor to be checked, "
         f"and there are {fit.above.sum()}",
-        "falls": "the score falls with more labels, beyond chance",
+        "falls": f"the score {falls} with more labels, beyond chance",
         "misfit": f"the learning curve does not fit the means (p = {fit.fit_p:.3f}, at least {MISFIT:g} is asked)",
         "wide": "the interval spans more than a factor of 10",
         "far": f"more than {FURTHEST:g} × the largest number of labels tested ({whole_labels(fit.most)})",
-        "never": "the curve levels off below it"
-        + ("" if top is None else f", at {_best(top.low, top.high, metric):.{digits}f} or less"),
+        "never": f"the curve levels off {below} it"
+        + ("" if top is None else f", at {_best(top.low, top.high, metric):.{digits}f} or {less}"),
     }
     return reasons[needed.refusal] if needed.refusal else ""
 
 
-def hint_of(curve: LabelCurveOf, needed: Needed | None, fractions: Sequence[float], seeds: Sequence[int]) -> str:
+def hint_of(
+    curve: LabelCurveOf,
+    needed: Needed | None,
+    fractions: Sequence[float],
+    seeds: Sequence[int],
+    *,
+    asked: Mapping[float, str] | None = None,
+) -> str:
     """What to add, as a setting of the study where one does it; empty where nothing would.
 
     Args:
         fractions: label fractions of the study in percent. seeds: of the study.
+        asked: by label fraction, the number of images or patients that the study asks for in its place.
     """
     if curve.forecast is None or needed is None or needed.refusal == "points":
-        return f"add {fractions_setting(enough_fractions(fractions))}"
+        return f"add {fractions_setting(enough_fractions(fractions), asked)}"
     if needed.refusal in ("seeds", "falls"):
         return f"add {seeds_setting(seeds, max(FEW_SEEDS, 2 * len(seeds) if needed.refusal == 'falls' else 0))}"
     if needed.refusal == "wide":
         if curve.from_patients > _MOSTLY:
             return "test on more patients, as split.ratios=[0.6,0.1,0.3] does: they, not seeds, make it wide"
         if len(seeds) >= MOST_SEEDS:
-            return f"add {fractions_setting(_between(fractions))}"
+            return f"add {fractions_setting(_between(fractions), asked)}"
         return f"add {seeds_setting(seeds, max(FEW_SEEDS, 2 * len(seeds)))}"
     if needed.refusal == "misfit":
-        return f"add {fractions_setting(_between(fractions))}"
+        return f"add {fractions_setting(_between(fractions), asked)}"
     if needed.refusal == "far":
         largest = max(fractions)
         if largest >= 100:
             return "annotate more images"
-        return f"add {fractions_setting([*fractions, min(100.0, FURTHEST * largest)])}"
+        return f"add {fractions_setting([*fractions, min(100.0, FURTHEST * largest)], asked)}"
     return ""
 
 
@@ -92,8 +101,19 @@ def _between(fractions: Sequence[float]) -> list[float]:
     return sorted({*known, float(f"{middle:.2g}")})
 
 
-def fractions_setting(fractions: Sequence[float]) -> str:
-    return f"label_fractions=[{','.join(f'{one:g}' for one in sorted(set(fractions)))}]"
+def fractions_setting(fractions: Sequence[float], asked: Mapping[float, str] | None = None) -> str:
+    """The setting of these label fractions above 0, those that are `asked` for in other units as they were given.
+
+    A number of images written as its share of the labels would be another run.
+    """
+    named = asked or {}
+    return amounts_setting([named.get(one) or f"{one:g}" for one in sorted(set(fractions)) if one > 0])
+
+
+def amounts_setting(amounts: Sequence[str]) -> str:
+    """The setting of these amounts of labels: `label_fractions=[5,10]`, in quotes for a shell if one has a space."""
+    setting = f"label_fractions=[{','.join(amounts)}]"
+    return f"'{setting}'" if " " in setting else setting
 
 
 def seeds_setting(seeds: Sequence[int], count: int) -> str:

@@ -9,7 +9,7 @@ Curves and intervals are those of `maths.label_forecast`, over seeds and test pa
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,7 +114,8 @@ class LabelAnswers:
         if self.best is not None:
             return f"{_capital(self.best.sentence)}."
         if not self.answers:
-            return "Labels needed: not estimable, nothing was tested with labels."
+            why = "no other technique was tested" if self.curves else "nothing was tested with labels"
+            return f"Labels needed: not estimable, {why}."
         closest = min(self.answers, key=_promise)
         hint = f"; {closest.hint}" if closest.hint else ""
         why = f"{closest.technique.label}: {closest.reason}"
@@ -145,6 +146,7 @@ def label_answers(
     gains: list[LabelGain] = []
     curves: list[LabelCurveOf] = []
     seeds = sorted({record.seed for record in comparison.records})
+    asked = {fraction: count for fraction in comparison.fractions if (count := comparison.asked(fraction))}
     for technique in comparison.techniques:
         curve = label_curve_of(comparison, technique, metric, influences, reference=own)
         if not curve.cells:
@@ -153,7 +155,7 @@ def label_answers(
         for one in targets:
             if one.kind in ("full", "best") and one.source == technique:
                 continue  # it takes the labels with which it got there
-            answers.append(_answer(curve, one, metric, noun, own, comparison.fractions, seeds))
+            answers.append(_answer(curve, one, metric, noun, own, comparison.fractions, seeds, asked))
         gain = gain_of(curve, metric, noun)
         if gain is not None:
             gains.append(gain)
@@ -189,7 +191,8 @@ def _targets(
         first = targets[0]
         score = first.score - sign_of(metric) * POINT
         of = "full supervision" if first.kind == "full" else "the best mean"
-        title = f"{name} {score:.{digits}f} (one point below {of})"
+        side = "below" if metric.higher_is_better else "above"
+        title = f"{name} {score:.{digits}f} (one point {side} {of})"
         targets.append(LabelTarget("below", score, title, first.source))
     if given is not None:
         targets.append(LabelTarget("given", given, f"{name} {given:.{digits}f}"))
@@ -204,11 +207,12 @@ def _answer(
     reference: Cell | None,
     fractions: Sequence[float],
     seeds: Sequence[int],
+    asked: Mapping[float, str],
 ) -> LabelAnswer:
     needed = _needed(curve, target, metric, reference)
     name = curve.technique.label
     if needed is None or needed.refusal:
-        reason, hint = reason_of(curve, needed, metric), hint_of(curve, needed, fractions, seeds)
+        reason, hint = reason_of(curve, needed, metric), hint_of(curve, needed, fractions, seeds, asked=asked)
         sentence = f"{noun} needed to reach {target.title}: not estimable for {name}: {reason}"
         return LabelAnswer(curve.technique, target, "refused", None, None, None, sentence, reason=reason, hint=hint)
     assert curve.forecast is not None

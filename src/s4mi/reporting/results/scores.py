@@ -97,15 +97,18 @@ def metric_of(task: TaskKind, name: str | None = None) -> Metric:
 
 def score_of(record: RunRecord, metric: Metric) -> float | None:
     """The test score; None where the run was not tested or the score is undefined, never a validation score."""
-    value = getattr(record.test, metric.name, None)
-    return None if value is None else float(value)
+    return defined(getattr(record.test, metric.name, None))
+
+
+def defined(value: float | None) -> float | None:
+    """The score; None where it is undefined, also in records that hold NaN or infinity, of which there is no mean."""
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def class_value(record: RunRecord, metric: Metric, *, class_name: str) -> float | None:
     """The test score of one class, or None."""
     scores = record.test.per_class.get(class_name) if record.test else None
-    value = getattr(scores, metric.per_class, None)
-    return None if value is None else float(value)
+    return defined(getattr(scores, metric.per_class, None))
 
 
 def majority_value(record: RunRecord, metric: Metric) -> float | None:
@@ -137,7 +140,7 @@ def spread(interval: Interval | None, *, digits: int, signed: bool = False) -> s
     Args:
         signed: the interval is of a difference, and its ends are printed as ` (−0.012 to +0.034)`.
     """
-    if interval is None or interval.low is None or interval.high is None or interval.low == interval.high:
+    if interval is None or interval.low is None or interval.high is None or interval.of_equals:
         return ""  # of equal scores no interval is known
     if interval.symmetric:
         return f" ± {interval.half_width:.{digits}f}"

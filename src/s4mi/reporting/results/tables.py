@@ -117,6 +117,7 @@ class ResultTable:
         over: what its intervals are over: seeds alone, or seeds and the test patients that they share.
         influences: of the test patients on the scores, as the tests of the same scores need them.
         of_means: the patients' part of a pooled score is that of the mean per image, as runs did not note pixels.
+        suffix: how labels are counted, where other runs on the same data set and task count otherwise.
     """
 
     dataset: str
@@ -130,10 +131,11 @@ class ResultTable:
     over: str = SEEDS_ALONE
     of_means: bool = False
     influences: Influences = field(default_factory=dict, repr=False, compare=False)
+    suffix: str = ""
 
     @property
     def subject(self) -> str:
-        return f"{self.dataset}, {TASK_NAMES[self.task]}"
+        return f"{self.dataset}, {TASK_NAMES[self.task]}{self.suffix}"
 
     @property
     def over_patients(self) -> bool:
@@ -204,6 +206,7 @@ def result_table(comparison: Comparison, metric: Metric, runs: Sequence[ReportRu
         over=judged_over(comparison.records, metric, influences),
         of_means=not all(exact(run, metric) for run in runs if run_key(run.record) in influences),
         influences=influences,
+        suffix=comparison.suffix,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from s4mi.records import RunRecord
 from s4mi.records.run import FEW_STEPS
 from s4mi.reporting.results.comparison import technique_of
-from s4mi.reporting.results.scores import Metric, metric_of
+from s4mi.reporting.results.scores import Metric, defined, metric_of
 
 
 def length_sentence(records: Sequence[RunRecord]) -> str | None:
@@ -43,8 +43,8 @@ def last_score(record: RunRecord) -> float | None:
 
 
 def _selected_and_last(record: RunRecord, metric: Metric) -> tuple[float, float] | None:
-    selected, last = (getattr(scores, metric.name, None) for scores in (record.test, record.last_test))
-    return None if selected is None or last is None else (float(selected), float(last))
+    selected, last = (defined(getattr(scores, metric.name, None)) for scores in (record.test, record.last_test))
+    return None if selected is None or last is None else (selected, last)
 
 
 def _techniques(records: Sequence[RunRecord]) -> str:

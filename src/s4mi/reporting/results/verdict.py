@@ -8,6 +8,8 @@
 Significant: p < 0.05 in a paired test over seeds after Holm's correction, as in the table of paired comparisons.
 """
 
+from typing import Final
+
 from s4mi.formatting import plural
 from s4mi.reporting.results.cards import UNTESTED
 from s4mi.reporting.results.findings import Findings, Ranking, baseline_caveat, score_text
@@ -15,6 +17,13 @@ from s4mi.reporting.results.label_efficiency import FULL
 from s4mi.reporting.results.paired_tests import ALPHA
 from s4mi.reporting.results.training_length import last_epoch_sentence, length_sentence
 from s4mi.reporting.results.without_network import baseline_sentence
+
+FIRST: Final = {
+    "mean": "has the best mean",
+    "shared": "is ahead of the others over the seeds that it shares with each",
+    "seeds": "was tested with most seeds",
+}
+"""Why a technique is the first of its column; see `findings.Ranking`."""
 
 
 def finding_sentences(findings: Findings) -> list[str]:
@@ -46,7 +55,7 @@ def _few(findings: Findings) -> str:
 
 
 def _winner(findings: Findings, ranking: Ranking) -> str:
-    """Technique with the best mean of a column, and whether its lead is significant."""
+    """The first technique of a column, and whether its lead is significant."""
     best, *others = ranking.entries
     name, score, caveat = best.technique.label, score_text(findings, best.interval), baseline_caveat(ranking)
     column = f"at {ranking.column.with_images}"
@@ -64,7 +73,7 @@ def _winner(findings: Findings, ranking: Ranking) -> str:
     else:
         more = f" and {plural(len(undecided) - 1, 'other')}" if len(undecided) > 1 else ""
         lead = f"difference to {rival}{more} is not significant across seeds"
-    return f"{name} has the best mean {column}, {score}; {lead}{caveat}"
+    return f"{name} {FIRST[ranking.first]} {column}, {score}; {lead}{caveat}"
 
 
 def _full(findings: Findings) -> str:
@@ -80,10 +89,12 @@ def _full(findings: Findings) -> str:
         return text if ranking is None else f"{text}{baseline_caveat(ranking)}"
     best = ranking.entries[0]
     if best.technique == reference.technique:
-        return f"{text}; no other technique has a better mean{baseline_caveat(ranking)}"
+        none = "has a better mean" if ranking.first == "mean" else "is ahead of it over the seeds that both have"
+        return f"{text}; no other technique {none}{baseline_caveat(ranking)}"
     decided = findings.significantly_better(ranking, best.technique, reference.technique)
     lead = f"{score_text(findings, best.interval)}, and the difference is {_significance(decided)}"
-    return f"{text}; with the same labels {best.technique.label} has the best mean, {lead}{baseline_caveat(ranking)}"
+    first = f"{best.technique.label} {FIRST[ranking.first]}"
+    return f"{text}; with the same labels {first}, {lead}{baseline_caveat(ranking)}"
 
 
 def _significance(significant: bool) -> str:

@@ -4,18 +4,18 @@ Two runs are paired if they differ in the version alone: same data set, techniqu
 the same test images with the same ground truth. Any difference is then due to the labels, or chance.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from s4mi.formatting import plural
 from s4mi.maths.paired import holm
-from s4mi.maths.stats import mean_interval
 from s4mi.records import RunRecord, TaskKind
 from s4mi.reporting.results.comparison import Comparison, Technique, compare, technique_of
 from s4mi.reporting.results.crossed_tests import crossed_test
+from s4mi.reporting.results.dataset_versions import dataset_and_version, is_older
 from s4mi.reporting.results.label_names import span
 from s4mi.reporting.results.paired_tests import ALPHA, TestResult, over_shared_patients, unit_of_all
-from s4mi.reporting.results.patient_effects import patient_influences
+from s4mi.reporting.results.patient_effects import crossed_score, few_patients, patient_influences
 from s4mi.reporting.results.runs import ReportRun, run_key
 from s4mi.reporting.results.scores import TASK_NAMES, Metric, metric_of, percent, score_of
 from s4mi.reporting.results.tables import MeanScore
@@ -57,7 +57,11 @@ class VersionGain:
 
 @dataclass(frozen=True)
 class VersionGains:
-    """All pairs of one data set and task; `rows` is never empty, `unpaired` counts runs on older versions."""
+    """All pairs of one data set and task; `rows` is never empty, `unpaired` counts runs on older versions.
+
+    Attributes:
+        suffix: how labels are counted, where other runs on the same data set and task count otherwise.
+    """
 
     dataset: str
     task: TaskKind
@@ -65,10 +69,11 @@ class VersionGains:
     metric: Metric
     rows: tuple[VersionGain, ...]
     unpaired: int
+    suffix: str = ""
 
     @property
     def title(self) -> str:
-        return f"{self.dataset}, {TASK_NAMES[self.task]}"
+        return f"{self.dataset}, {TASK_NAMES[self.task]}{self.suffix}"
 
     @property
     def over_patients(self) -> bool:
@@ -146,8 +151,8 @@ class VersionGains:
         return f"significantly better in {better}{f', significantly worse in {worse}' if worse else ''} {test}"
 
 
-ByTask = Mapping[tuple[str, TaskKind], VersionGains]
-"""Gains by data set, with its version, and task."""
+ByTask = Mapping[tuple[str, TaskKind, bool], VersionGains]
+"""Gains by data set, with its version, task and whether validation labels count: by the `key` of a comparison."""
 
 
 def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) -> VersionGains | None:
@@ -164,7 +169,7 @@ def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
     if not newest:
         return None
     name, version = dataset_and_version(newest[0].record)
-    older = [run for run in runs if _is_older(run.record, comparison.task, name, version)]
+    older = [run for run in runs if is_older(run.record, newest[0].record)]
     pairs: dict[tuple[int, float, str, Technique], list[tuple[ReportRun, ReportRun]]] = {}
     paired: set[str] = set()
     for before in sorted(older, key=lambda run: run.record.finished):
@@ -194,6 +199,7 @@ def gains_of(comparison: Comparison, metric: Metric, runs: Sequence[ReportRun]) 
         metric=metric,
         rows=corrected,
         unpaired=sum(run.directory not in paired for run in older),
+        suffix=comparison.suffix,
     )
 
 
@@ -207,24 +213,7 @@ def gains_by_task(runs: Sequence[ReportRun], older: Sequence[ReportRun] = ()) ->
         (comparison, gains_of(comparison, metric_of(comparison.task), [*runs, *older]))
         for comparison in compare([run.record for run in runs])
     )
-    return {(comparison.dataset, comparison.task): gain for comparison, gain in gains if gain is not None}
-
-
-def older_versions(runs: Sequence[ReportRun], named: Collection[str]) -> list[ReportRun]:
-    """Runs on an older version of a data set than every run in the folders `named`."""
-    oldest: dict[tuple[str, TaskKind], int] = {}
-    for run in runs:
-        if run.directory in named:
-            name, version = dataset_and_version(run.record)
-            key = (name, run.record.task)
-            oldest[key] = min(version, oldest.get(key, version))
-    return [
-        run
-        for run in runs
-        if run.directory not in named
-        for name, version in [dataset_and_version(run.record)]
-        if version < oldest.get((name, run.record.task), 1)
-    ]
+    return {comparison.key: gain for comparison, gain in gains if gain is not None}
 
 
 def summary_sentences(gains: Sequence[VersionGains]) -> list[str]:
@@ -235,17 +224,6 @@ def summary_sentences(gains: Sequence[VersionGains]) -> list[str]:
         return [f"New annotations: {gains[0].sentence}"]
     text = "; ".join(f"{one.title}, {one.brief}" for one in gains)
     return [f"New annotations: {text}. {next((one.caution for one in gains if one.caution), '')}".strip()]
-
-
-def dataset_and_version(record: RunRecord) -> tuple[str, int]:
-    """Data set name and version of a run; version 1 if it was not recorded."""
-    version = 1 if record.data is None else record.data.version
-    return record.dataset.removesuffix(f", version {version}"), version
-
-
-def _is_older(record: RunRecord, task: TaskKind, name: str, version: int) -> bool:
-    own_name, own_version = dataset_and_version(record)
-    return (record.task, own_name) == (task, name) and own_version < version
 
 
 def _comparable(before: RunRecord, after: RunRecord, metric: Metric) -> bool:
@@ -278,9 +256,12 @@ def _gain(
     version: int, amount: str, technique: Technique, pairs: Sequence[tuple[ReportRun, ReportRun]], metric: Metric
 ) -> VersionGain:
     before, after = [before.record for before, _ in pairs], [after.record for _, after in pairs]
-    scores = [[score_of(record, metric) or 0.0 for record in records] for records in (before, after)]
-    influences = patient_influences([run for pair in pairs for run in pair], metric)
-    cells = [MeanScore.of(mean_interval(values, limits=metric.limits), len(values), metric) for values in scores]
+    both = [run for pair in pairs for run in pair]
+    influences, few = patient_influences(both, metric), few_patients(both, metric) if len(pairs) > 1 else {}
+    cells = [
+        MeanScore.of(crossed_score(records, metric, influences, few), len(records), metric)
+        for records in (before, after)
+    ]
     return VersionGain(
         technique=technique,
         amount=amount,

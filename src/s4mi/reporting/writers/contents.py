@@ -78,7 +78,7 @@ class TaskSection:
 
     @property
     def name(self) -> str:
-        return TASK_NAMES[self.comparison.task].capitalize()
+        return f"{TASK_NAMES[self.comparison.task].capitalize()}{self.comparison.suffix}"
 
     @property
     def metric(self) -> Metric:
@@ -264,7 +264,7 @@ def _dataset(name: str, tasks: Sequence[TaskSection], pretrainings: Sequence[Pre
 
 def _task(findings: Findings, runs: Sequence[ReportRun], gains: ByTask) -> TaskSection:
     comparison, metric = findings.comparison, findings.table.metric
-    gained = gains.get((comparison.dataset, comparison.task))
+    gained = gains.get(comparison.key)
     pairs = findings.pairs
     patients = patients_section(comparison, metric, runs)
     return TaskSection(

@@ -82,6 +82,11 @@ def _row(*values: object) -> Row:
     return table_row(*("" if value is None else f"{value}" for value in values))
 
 
+def _number(value: float) -> str:
+    """`10`, or a number with all its digits."""
+    return f"{value:g}" if float(f"{value:g}") == value else f"{value}"
+
+
 def _summary(comparison: Comparison, runs: Sequence[ReportRun]) -> Iterator[Row]:
     for metric in metrics_of(comparison.task):
         results = result_table(comparison, metric, runs)
@@ -113,7 +118,7 @@ def _mean(
     """A row of the summary; `score` is metric and class, empty for all classes."""
     numbers = (0, None, None, None) if interval is None else (interval.n, interval.mean, interval.low, interval.high)
     return _row(
-        comparison.dataset, comparison.task, *score, technique.method, technique.backbone, f"{column.fraction:g}",
+        comparison.dataset, comparison.task, *score, technique.method, technique.backbone, _number(column.fraction),
         column.fewest, column.most, *numbers, int(best), COUNTED[comparison.records[0].labels.counted],
         few_words(interval),
     )  # fmt: skip
@@ -123,7 +128,7 @@ def _run(run: ReportRun) -> Iterator[Row]:
     record, technique = run.record, technique_of(run.record)
     head = [
         run.directory, record.dataset, int(record.synthetic), record.task, technique.method, technique.backbone,
-        f"{record.label_fraction:g}", record.labels.train_labelled, record.seed,
+        _number(record.label_fraction), record.labels.train_labelled, record.seed,
     ]  # fmt: skip
     cost = record.cost
     tail = [

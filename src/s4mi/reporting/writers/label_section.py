@@ -27,9 +27,13 @@ class LabelsSection:
 
     @property
     def target(self) -> str:
-        """Full supervision in this comparison, in one sentence."""
+        """Full supervision in this comparison, in one sentence, or what is to be reached in its place."""
         if self.reference is None:
-            return "No supervised technique was tested with 100 % of the labels, so there is no target to reach."
+            untested = "No supervised technique was tested with 100 % of the labels"
+            best = next((target for target in self.answers.targets if target.kind == "best"), None)
+            if best is None or best.source is None:
+                return f"{untested}, so there is no target to reach."
+            return f"{untested}; the target is {best.title}, that of {best.source.label}."
         interval = self.results.interval(self.reference.technique, FULL)
         assert interval is not None
         name, labels = self.reference.technique.label, f"{self.reference.labels:.0f}"
