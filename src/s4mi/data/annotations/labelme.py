@@ -59,7 +59,9 @@ def read_labelme(contents: Mapping[str, Any], name: str, location: str) -> Annot
             raise FieldError(f"{where}: unsupported shape type {kind}; use polygons, rectangles, circles or masks")
         regions.append(AnnotatedRegion(str(field_of(shape, "label", where)), mask=_mask(kind, shape, size, where)))
     names = (str(contents["imagePath"]), name) if contents["imagePath"] else (name,)
-    return Annotation(names, location, regions=tuple(regions) or None, size=size, ignored=tuple(ignored))
+    return Annotation(
+        names, location, regions=tuple(regions) or None, size=size, ignored=tuple(ignored), agreeing=names
+    )
 
 
 def _mask(kind: str, shape: Mapping[str, Any], size: tuple[int, int], location: str) -> NDArray[np.bool_]:

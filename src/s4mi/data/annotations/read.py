@@ -152,7 +152,10 @@ def _rows(path: Path) -> Iterator[Annotation]:
         names = tuple(dict.fromkeys(normalised(name.strip()) for name in cell.split(";") if name.strip()))
         labels = None if not cell else () if cell == NO_CLASS else names
         images = tuple(record.cells[column] for column in columns if record.cells[column])
-        yield Annotation(images or ("",), f":{record.line}", labels=labels)
+        yield Annotation(
+            images or ("",), f":{record.line}", labels=labels, agreeing=images if len(images) > 1 else (),
+            holds_regions=False,
+        )  # fmt: skip
 
 
 def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
@@ -160,9 +163,13 @@ def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
     if not files:
         _refuse_xml(sorted(visible_files(folder)))
         raise S4miError(f"{folder}: no masks; pass a folder with files of {', '.join(sorted(SUFFIXES))}")
-    for path in files:
+    named_so = [path for path in files if stem_of(path).endswith(suffix)]
+    if not named_so:
+        raise S4miError(
+            f"{folder}: --mask-suffix {suffix!r} fits no file (example of a name: {files[0].name!r}); correct it, or "
+            "leave it out"
+        )
+    for path in named_so:
         stem = stem_of(path)
-        if suffix and not stem.endswith(suffix):
-            continue
         image = path.relative_to(folder).parent / stem.removesuffix(suffix)
         yield Annotation((image.as_posix(), image.name), f"/{path.relative_to(folder).as_posix()}", mask=path)

@@ -79,7 +79,7 @@ def flat_turn(affine: NDArray[np.float64]) -> Turn:
 
 
 def flat_axis(shape: Sequence[int]) -> int | None:
-    """Return the axis of a single sagittal or coronal slice in a volume towards right, anterior, superior; else None."""
+    """Return the axis of a single sagittal or coronal slice in a volume towards right, anterior, superior, or None."""
     single = [axis for axis, size in enumerate(shape) if size == 1]
     return single[0] if len(shape) == 3 and len(single) == 1 and single[0] != 2 else None
 
