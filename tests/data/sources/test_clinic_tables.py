@@ -57,9 +57,10 @@ def image(path: Path, seed: int) -> None:
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (16, 16), dtype=np.uint8)).save(path)
 
 
-def test_volumes_without_a_patient_among_others_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["nii.gz", "tif"])
+def test_volumes_without_a_patient_among_others_are_counted(tmp_path: Path, ending: str) -> None:
     for number in range(4):
-        (tmp_path / f"{number}.nii.gz").touch()
+        (tmp_path / f"{number}.{ending}").touch()
     rows: Cells = [["image", "pid", "dx"], ["0", "P1", "a"], ["1", None, "b"], ["2", "P2", "a"], ["3", None, "b"]]
     found = read_tables(workbook(tmp_path / "t.xlsx", rows), TableOptions(label="dx", group="pid"))
     (finding,) = (finding for finding in found.findings if finding.code == "no-patient")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from s4mi.data.files import suffix_of
-from s4mi.data.formats import nifti, nrrd
+from s4mi.data.formats import arrays, nifti, nrrd, raster, tiff
 from s4mi.data.names import normalised
 from s4mi.data.relative_name import relative_name
 from s4mi.data.row import PARTS, Row
@@ -26,7 +26,8 @@ from s4mi.records import Part
 SET_FOLDER, OR_SKIP = "set its folder with --{}s", ", or use --skip-missing"
 NOWHERE = SET_FOLDER.format("image") + OR_SKIP
 """How the message on an image ends that is in no folder below that of the table."""
-VOLUMES = (*nifti.SUFFIXES, *nrrd.SUFFIXES)
+VOLUMES = (*nifti.SUFFIXES, *nrrd.SUFFIXES, *tiff.SUFFIXES, *arrays.SUFFIXES, *raster.MULTI_FRAME)
+"""Extensions of files that may hold several images, which an import keeps together."""
 
 
 @dataclass
@@ -98,7 +99,7 @@ class TableReader:
             self.findings[:] = [*kept, replace(missing[0], line=1, message=message)]
 
     def _note_lacking_patients(self, rows: list[Row]) -> None:
-        """Warn of volumes without a patient among others, as merged cells leave them.
+        """Warn of volumes and stacks without a patient among others, as merged cells leave them.
 
         Each becomes a patient of its own, so that no later check would see that one is missing.
         """
