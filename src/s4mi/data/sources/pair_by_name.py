@@ -96,6 +96,7 @@ def match(
     for mask, stem in stems.items():
         by_path.add((_below(mask, mask_roots) / stem).as_posix(), mask)
         by_name.add(stem, mask)
+    folders = _Folders(image_roots, mask_roots, frozenset(_below(image, image_roots).parts for image in images))
     mask_of = {}
     for image in images:
         stem = naming.image_stem(image)
@@ -103,9 +104,9 @@ def match(
             continue
         same_path = by_path.get((_below(image, image_roots) / stem).as_posix())
         found = same_path[-1] if same_path else by_name.only(stem)
-        if found is not None:
+        if found is not None and folders.may_belong(found, image):
             mask_of[image] = found
-    numbered = _numbered(images, masks, mask_of, naming=naming, roots=(image_roots, mask_roots))
+    numbered = _numbered(images, masks, mask_of, naming=naming, folders=folders)
     further: dict[Path, tuple[Path, ...]] = {}
     for image, more in numbered.items():
         first = mask_of.setdefault(image, more[0])
@@ -125,6 +126,20 @@ def match(
         )
         findings.append(Finding("masks-united", "note", "", None, message))
     return Matches(mask_of, further, findings)
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """The folders that images and masks are below, and those below them that hold images."""
+
+    image_roots: Sequence[Path]
+    mask_roots: Sequence[Path]
+    of_images: frozenset[tuple[str, ...]]
+
+    def may_belong(self, mask: Path, image: Path) -> bool:
+        """Whether a mask may be that of an image: not if its folder, such as that of a patient, holds other images."""
+        own = _below(mask, self.mask_roots).parts
+        return not own or own not in self.of_images or own == _below(image, self.image_roots).parts
 
 
 def left_out(
@@ -163,14 +178,13 @@ def _numbered(
     mask_of: Mapping[Path, Path],
     *,
     naming: AffixPattern,
-    roots: tuple[Sequence[Path], Sequence[Path]],
+    folders: "_Folders",
 ) -> dict[Path, list[Path]]:
     """Return the masks whose names are those of an image's mask with a number before or after the suffix."""
-    image_roots, mask_roots = roots
     by_path, by_name = NameIndex[Path](), NameIndex[Path]()
     for image in images:
         if (stem := naming.image_stem(image)) is not None:
-            by_path.add((_below(image, image_roots) / stem).as_posix(), image)
+            by_path.add((_below(image, folders.image_roots) / stem).as_posix(), image)
             by_name.add(stem, image)
     taken = set(mask_of.values())
     found: dict[Path, list[Path]] = defaultdict(list)
@@ -178,9 +192,9 @@ def _numbered(
         if mask in taken:
             continue
         for stem in naming.numbered_stems(mask):
-            same_path = by_path.get((_below(mask, mask_roots) / stem).as_posix())
+            same_path = by_path.get((_below(mask, folders.mask_roots) / stem).as_posix())
             image_of = same_path[-1] if same_path else by_name.only(stem)
-            if image_of is not None:
+            if image_of is not None and folders.may_belong(mask, image_of):
                 found[image_of].append(mask)
                 break
     return found
