@@ -71,6 +71,17 @@ NOT_CLASSIFIED = "with --task segmentation; leave it out, or use --task classifi
             "--label-separator '|': has no effect with --one-hot; leave it out, or name a column of classes with "
             "--label instead",
         ),
+        (
+            "table", "t.csv", "--split-column label --split-list train=t.csv",
+            "--split-column 'label': has no effect with --split-list; leave it out, or leave out the lists",
+        ),
+        ("table", "t.csv", "--one-hot x,y --negative z", "--negative 'z': no such column in --one-hot"),
+        ("table", "t.csv", "--rename u=v --rename u=w", "--rename 'u=w': 'u' becomes 'v' already; rename each class once"),
+        (
+            "table", "t.csv", "--mask-value 1=v --mask-value 1=w",
+            "--mask-value '1=w': 1 is 'v' already; name each value once",
+        ),
+        ("table", "t.csv", "--mask-value 1=v --mask-value #ff0000=w", "--mask-value: numbers and colours are mixed; "),
         ("table", "t.csv", "--on image", "--on 'image': there is no table to join; name it with --join"),
         (
             "table", "t.csv", "--mask= --foreground lesion",

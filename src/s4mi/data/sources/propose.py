@@ -90,6 +90,7 @@ def _table(path: Path, options: TableOptions) -> Proposal:
     lists = suggest_lists(found.folder, [row.image for row in found.rows])
     arguments = [argument for name in lists for argument in ("--split-list", name)]
     found = apply_split_lists(found, lists)
+    options = replace(options, split=None) if lists else options  # the lists replace the column
     return _proposal(found, "table", path, *command_arguments(options), *arguments)
 
 
