@@ -76,7 +76,7 @@ NOT_CLASSIFIED = "with --task segmentation; leave it out, or use --task classifi
             "--split-column 'label': has no effect with --split-list; leave it out, or leave out the lists",
         ),
         ("table", "t.csv", "--one-hot x,y --negative z", "--negative 'z': no such column in --one-hot"),
-        ("table", "t.csv", "--rename u=v --rename u=w", "--rename 'u=w': 'u' becomes 'v' already; rename each class once"),
+        ("table", "t.csv", "--rename u=v --rename u=w", "--rename 'u=w': 'u' becomes 'v' already; rename each"),
         (
             "table", "t.csv", "--mask-value 1=v --mask-value 1=w",
             "--mask-value '1=w': 1 is 'v' already; name each value once",
