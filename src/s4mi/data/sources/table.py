@@ -225,7 +225,12 @@ def labels_of(
         S4miError: a column is missing.
     """
     reader = TableReader(table, options, part=None, source=source)
-    labels = {record.cells[reader.image]: reader.labels(record).names for record in table.records}
+    labels: dict[str, tuple[str, ...] | None] = {}
+    for record in table.records:
+        cell, names = record.cells[reader.image], reader.labels(record).names
+        if labels.setdefault(cell, names) != names:
+            message = f"image {cell!r} is in another line with other labels; keep one row"
+            reader.findings.append(Finding("image-twice", "error", _name(table.path, source), record.line, message))
     return labels, reader.findings
 
 
