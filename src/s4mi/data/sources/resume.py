@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,10 +47,24 @@ class ImportJournal:
         return self._known.get(key)
 
     def note(self, key: str, value: Any) -> None:
-        """Record a JSON-serialisable result under `key`."""
+        """Record a JSON-serialisable result under `key`; None: no result."""
         self._known[key] = value
         self._file.write(json.dumps({"key": key, "value": value}) + "\n")
         self._file.flush()
+
+
+    def begin(self, step: str, keys: Collection[str]) -> None:
+        """Forget the results of a kind of step under other keys: the files that they wrote may be written anew.
+
+        Otherwise an import with other settings, and then again with the first ones, would take the files of the second
+        for those of the first.
+
+        Args:
+            step: what only the keys of this kind of step contain.
+        """
+        wanted = {*keys}
+        for key in [key for key in self._known if f'"{step}"' in key and key not in wanted]:
+            self.note(key, None)
 
 
 def key_of(file: Path, step: Mapping[str, Any]) -> str:

@@ -56,6 +56,7 @@ def write_composed_masks(
         mask: targets[mask].with_suffix(".png") for mask in masks if naming.mask_rule.active or mask in found.united
     }
     if not composed:
+        journal.begin("compose", ())
         return ComposedMasks({}, rows, frozenset(), ())
     jobs = [ComposeJob((mask, *found.united.get(mask, ())), target) for mask, target in composed.items()]
     work = partial(progress, "writing masks")
