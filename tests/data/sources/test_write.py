@@ -211,6 +211,21 @@ def test_a_mask_rule_that_is_changed_and_changed_back_writes_the_same_masks(tmp_
     assert shown[0] == shown[2] != shown[1]
 
 
+def test_after_a_failed_import_no_data_set_describes_images_of_another_one(tmp_path: Path) -> None:
+    source, out = stacks(tmp_path / "source", count=1), tmp_path / "out"
+    imported(source, out)
+    before = everything(out)
+    wrong = DatasetNaming("x", mask_values={0: "background", 7: "lesion"})
+    for rule, replaced in ((Intensity(), False), (Intensity.parse("window:0:1000"), True)):
+        with pytest.raises(S4miError, match="255 have no name"):
+            write_import(read_pairs(source), out, naming=wrong, options=ImportOptions(force=True, intensity=rule))
+        assert (everything(out) != before) == replaced
+    with pytest.raises(S4miError, match="does not exist; create it with: s4mi data import"):
+        load_manifest(out)
+    imported(source, out)  # as after any other failure, without --force
+    assert everything(out) == before
+
+
 def test_an_incomplete_last_line_of_the_journal_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     key = key_of(tmp_path / "file", {"a": 1})
