@@ -53,7 +53,6 @@ class ImportJournal:
         self._file.write(json.dumps({"key": key, "value": value}) + "\n")
         self._file.flush()
 
-
     def begin(self, step: str, keys: Collection[str]) -> None:
         """Forget the results of a kind of step under other keys: the files that they wrote may be written anew.
 
