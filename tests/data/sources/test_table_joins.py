@@ -172,3 +172,22 @@ def test_names_of_files_are_joined_by_their_path_first_and_refused_where_it_is_m
     source(tmp_path, labels="image\ns1/a.png\na\n")
     with pytest.raises(S4miError, match=r"more\.csv:3: .* is already in line 2 .* belongs to 'a' is unknown"):
         read_tables(folder / "labels.csv", options)
+
+
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_a_name_in_two_of_the_folders_is_refused_unless_the_files_are_equal(tmp_path: Path, kind: str) -> None:
+    """Batches that number their images alike: which of them a row is about, it does not say."""
+    folder = source(tmp_path, "a.png", "batch1/1.png", "batch2/1.png", "batch2/2.png", labels="")
+    folders = {f"{kind}s": ("batch1", "batch2")}
+
+    def found(*cells: str) -> list[str]:
+        rows = [f"{cell}," if kind == "image" else f"a.png,{cell}" for cell in cells]
+        (tmp_path / "labels.csv").write_text("\n".join(["image,mask", *rows]))
+        findings = read_tables(folder, TableOptions(**folders)).findings  # type: ignore[arg-type]
+        return [one.message for one in findings if one.severity == "error"]
+
+    assert found("1.png") == []  # both are empty
+    (tmp_path / "batch2" / "1.png").write_bytes(b"another")
+    (message,) = found("1.png")
+    assert message.startswith(f"{kind} '1.png' is in several folders (batch1/1.png and batch2/1.png); ")
+    assert found("batch2/1.png") == found("2.png") == []

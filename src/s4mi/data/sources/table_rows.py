@@ -169,6 +169,10 @@ class TableReader:
             folders = " or ".join(str(folder) for folder in lookup.folders)
             message = f"{kind} {cell!r} not found in {folders}; {self._place(column, cell, kind)}{OR_SKIP}"
             self._error(f"missing-{kind}", record, message)
+        elif several := lookup.several(cell):
+            names = " and ".join(relative_name(one, self.folder) for one in several)
+            message = f"{kind} {cell!r} is in several folders ({names}); write the folder in the cell, or name one with"
+            self._error(f"ambiguous-{kind}", record, f"{message} --{kind}s")
         return path
 
     def _place(self, column: str, cell: str, kind: str) -> str:
