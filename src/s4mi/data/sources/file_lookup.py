@@ -38,7 +38,7 @@ class FileLookup:
         return cls((*found, folder))
 
     def several(self, cell: str) -> list[Path]:
-        """Return the files that a cell names in several of the folders but the last, unless their contents are equal."""
+        """Return the files that a cell names in several of the folders but the last, unless they are equal."""
         if len(self.folders) < 3:
             return []
         each = [FileLookup((folder,)).find(cell) for folder in self.folders[:-1]]
