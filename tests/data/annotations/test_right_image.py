@@ -99,19 +99,26 @@ def test_ids_and_files_of_annotation_tools_must_agree_too(tmp_path: Path) -> Non
         assert (plan.errors, list(plan.masks)) == ([], [1])
 
 
-@pytest.mark.parametrize("kind", ["coco", "masks"])
+@pytest.mark.parametrize("kind", ["coco", "masks", "labelme", "geojson"])
 def test_an_image_of_another_patients_folder_is_not_taken_for_the_one_that_is_missing(
     tmp_path: Path, kind: str
 ) -> None:
     """Of patient p1 there is no slice 7, of p2 there is; an annotation of the former is none of the latter."""
     data = data_set(tmp_path / "data", "p1/1.png", "p2/7.png", **MASKED)
     for folder, missing in (("p1", True), ("p2", False), ("later", False)):
-        if kind == "coco":
-            source = coco(tmp_path, {"file_name": f"{folder}/7.png"})
-        else:
-            source = tmp_path / f"masks of {folder}"
+        source = coco(tmp_path, {"file_name": f"{folder}/7.png"})
+        if kind != "coco":
+            source = tmp_path / f"of {folder}"
             (source / folder).mkdir(parents=True)
+        if kind == "masks":
             Image.fromarray(np.eye(64, 96, dtype=np.uint8)).save(source / folder / "7.png")
+        elif kind == "labelme":
+            labelme(source / folder, "7", "7.png")
+        elif kind == "geojson":
+            geometry = {"type": "Polygon", "coordinates": [np.reshape(SQUARE, (-1, 2)).tolist()]}
+            about = {"objectType": "annotation", "classification": {"name": "core"}}
+            feature = {"type": "Feature", "properties": about, "geometry": geometry}
+            write_json(source / folder / "7.geojson", {"type": "FeatureCollection", "features": [feature]})
         plan = planned(data, source)
         assert list(plan.masks) == ([] if missing else [1])
         assert len(plan.errors) == missing

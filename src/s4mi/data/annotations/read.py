@@ -89,15 +89,16 @@ def _json_annotations(path: Path, location: str) -> list[Annotation]:
         location: location of the file in a folder, for messages of formats that have one file per image.
     """
     contents = _json(path)
+    name = location.removeprefix("/")[: -len(path.suffix)] if location else stem_of(path)
     try:
         if is_label_studio(contents):
             return read_label_studio(contents)
         if is_coco(contents):
             return list(read_coco(contents))
         if is_labelme(contents):
-            return [read_labelme(contents, stem_of(path), location or ": imagePath")]
+            return [read_labelme(contents, name, location or ": imagePath")]
         if is_geojson(contents):
-            return [read_geojson(contents, stem_of(path), location or ": file name")]
+            return [read_geojson(contents, name, location or ": file name")]
     except FieldError as error:
         raise S4miError(f"{path}: {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
