@@ -191,3 +191,17 @@ def test_only_what_was_given_is_refused() -> None:
     refuse_unused({"--a": None, "--b": False, "--c": "", "--d": ()}, because="here", hint="none")
     with pytest.raises(S4miError, match=r"^--e 0: has no effect here; leave it out, or none$"):
         refuse_unused({"--a": None, "--e": 0, "--f": "x"}, because="here", hint="none")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("data check . --distance 0.1", "--distance '0.1': has no effect without --embeddings; leave it out, or name a"),
+        ("data check . --weights none", "--weights 'none': has no effect without --embeddings; "),
+        ("labelstudio push next.json --project 3 --title x", "--title 'x': has no effect with --project; leave it out, "),
+    ],
+)
+def test_an_option_without_effect_is_an_error_of_other_commands_too(s4mi: Command, words: str, message: str) -> None:
+    done = s4mi(*words.split())
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {message}")
