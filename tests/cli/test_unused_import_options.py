@@ -196,9 +196,9 @@ def test_only_what_was_given_is_refused() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("data check . --distance 0.1", "--distance '0.1': has no effect without --embeddings; leave it out, or name a"),
+        ("data check . --distance 0.1", "--distance '0.1': has no effect without --embeddings; leave it out, or name"),
         ("data check . --weights none", "--weights 'none': has no effect without --embeddings; "),
-        ("labelstudio push next.json --project 3 --title x", "--title 'x': has no effect with --project; leave it out, "),
+        ("labelstudio push next.json --project 3 --title x", "--title 'x': has no effect with --project; leave it "),
     ],
 )
 def test_an_option_without_effect_is_an_error_of_other_commands_too(s4mi: Command, words: str, message: str) -> None:
