@@ -71,6 +71,14 @@ def test_a_mask_may_be_in_a_folder_that_holds_no_images(tmp_path: Path, image: s
     assert pairs(tmp_path) == {"7.png": "7.png"}
 
 
+def test_masks_of_an_image_in_two_folders_are_not_said_to_be_without_an_image(tmp_path: Path) -> None:
+    files(tmp_path, "images/1.png", "images/2.png", "lesion/1.png", "organ/1.png", "organ/3.png")
+    found = read_pairs(tmp_path, PairsOptions(masks=("lesion", "organ")))
+    messages = {finding.code: finding.message for finding in found.findings if finding.severity == "warning"}
+    assert messages["mask-twice"].startswith("1 mask left out, whose images have another mask of the same name: 'lesion/1")
+    assert messages["mask-without-image"].startswith("1 of 2 masks without an image: '3.png'")
+
+
 def test_patients_come_from_names(tmp_path: Path) -> None:
     files(tmp_path, "images/p1_a.png", "images/p1_b.png", "masks/p1_a.png")
     found = read_pairs(tmp_path, PairsOptions(group_pattern="^([^_]+)_"))

@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -114,7 +115,15 @@ def match(
             further[first] = others
     used = [mask for others in further.values() for mask in others]
     fitting = {*used, *(mask for mask in masks if naming.is_mask(mask))}
-    findings = _match_findings(images, [mask for mask in masks if mask in fitting], mask_of, used)
+    twice = _twice(stems, mask_of, {*mask_of.values(), *used}, naming=naming, folders=folders)
+    findings = _match_findings(images, [one for one in masks if one in fitting and one not in twice], mask_of, used)
+    if twice:
+        message = (
+            f"{plural(len(twice), 'mask')} left out, whose images have another mask of the same name: "
+            f"{some([f'{one.parent.name}/{one.name}' for one in twice])}; name one folder with --masks, or keep one "
+            "file"
+        )
+        findings.append(Finding("mask-twice", "warning", "", None, message))
     findings += left_out(
         images, [mask for mask in masks if mask not in fitting], mask_of, fitting=len(fitting), naming=naming
     )
@@ -140,6 +149,26 @@ class _Folders:
         """Whether a mask may be that of an image: not if its folder, such as that of a patient, holds other images."""
         own = _below(mask, self.mask_roots).parts
         return not own or own not in self.of_images or own == _below(image, self.image_roots).parts
+
+
+def _twice(
+    stems: Mapping[Path, str],
+    mask_of: Mapping[Path, Path],
+    matched: AbstractSet[Path],
+    *,
+    naming: AffixPattern,
+    folders: _Folders,
+) -> dict[Path, None]:
+    """Return the masks at the path of an image that has another one, in a further folder or with another extension.
+
+    Args:
+        stems: names of all masks without affixes. matched: masks that are used.
+    """
+    paths = {(_below(image, folders.image_roots) / (naming.image_stem(image) or "")).as_posix() for image in mask_of}
+    return {
+        mask: None for mask, stem in stems.items()
+        if mask not in matched and (_below(mask, folders.mask_roots) / stem).as_posix() in paths
+    }  # fmt: skip
 
 
 def left_out(
