@@ -124,6 +124,11 @@ def _unclear(table: SourceTable, columns: Sequence[str]) -> dict[str, Any]:
     return options
 
 
+def has_image_column(table: SourceTable) -> bool:
+    """Whether a column is called after images, whether or not its cells are files."""
+    return any(_plain(column) in IMAGES for column in table.columns)
+
+
 def _plain(column: str) -> str:
     """Return the name of a column in lower case, with `_` for spaces and other signs: `Patient ID`, `PatientId`."""
     return re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")

@@ -14,7 +14,7 @@ from s4mi.data.names import normalised
 from s4mi.data.sources.find_columns import columns_of_files
 from s4mi.data.sources.patient_pattern import group_by_name, patient_of
 from s4mi.data.sources.read_table import SourceTable
-from s4mi.data.sources.suggest import suggest_options
+from s4mi.data.sources.suggest import has_image_column, suggest_options
 from s4mi.data.sources.suggest_folder import Suggestion, suggest_folder
 from s4mi.data.spec import Finding
 from s4mi.errors import S4miError
@@ -30,10 +30,10 @@ OF_CLASSES = ("patients-as-classes", "one-class")
 def suggest_patient_table(table: SourceTable, folder: Path) -> Suggestion | None:
     """Return the import of the images in a folder, with a warning about the table; None if it lists no patients.
 
-    None too if a column of the table names files, or if there are no images.
+    None too if a column of the table names files, or is called after images, or if there are no images.
     """
     options = suggest_options(table)
-    if columns_of_files(table)[0]:
+    if has_image_column(table) or columns_of_files(table)[0]:
         return None
     try:
         found, kind, arguments = suggest_folder(folder)
@@ -42,7 +42,7 @@ def suggest_patient_table(table: SourceTable, folder: Path) -> Suggestion | None
     names = [row.image.relative_to(found.folder).as_posix() for row in found.rows]
     once = [one for one in table.columns if one != options.label and len(_cells(table, one)) == len(table.records)]
     known = _patients_in(names, table, [*([options.group] if options.group else []), *once])
-    column = known[0] if known is not None else options.group
+    column = known[0] if known is not None else options.group if options.group == options.image else None
     if column is None:
         return None
     if known is not None and "--group-pattern" not in arguments:
