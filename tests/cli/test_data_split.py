@@ -35,6 +35,16 @@ def test_the_command_makes_the_split_of_a_run(
     assert prepare(quick(lesions, method, split=saved, seed=3)).split.hash == prepare(config).split.hash
 
 
+def test_the_shares_of_the_parts_are_those_of_a_run_also_without_a_kind(
+    lesions: Path, tmp_path: Path, quick: Callable[..., RunConfig]
+) -> None:
+    config = quick(lesions, TRANSFER, split={"ratios": [0.5, 0.2, 0.3]}, seed=3)
+    run(lesions, "-o", tmp_path / "split.json", "--ratios", "0.5,0.2,0.3", "--seed", 3)
+    assert read_split_hash(tmp_path / "split.json") == prepare(config).split.hash
+    run(lesions, "-o", tmp_path / "split.json", "--seed", 3)
+    assert read_split_hash(tmp_path / "split.json") != prepare(config).split.hash
+
+
 def test_the_labels_of_a_fraction_are_those_of_a_run(
     lesions: Path, tmp_path: Path, quick: Callable[..., RunConfig]
 ) -> None:
@@ -63,6 +73,10 @@ def test_the_table_counts_every_class_in_every_part(lesions: Path) -> None:
         (["--kind", "random", "--ratios", "1,1,1"], "ratios must be three positive numbers that sum to 1"),
         (["--kind", "kfold", "--fold", "5"], "fold must be 0–4 for 5 folds (given 5)"),
         (["--kind", "file"], "requires a saved split; pass it as file"),
+        (["--file", "split.json"], "file has no effect with kind 'auto'; leave it out, or use kind 'file'"),
+        (["--fold", "2"], "fold has no effect with kind 'auto'; leave it out, or use kind 'kfold'"),
+        (["--kind", "random", "--folds", "4"], "folds has no effect with kind 'random'"),
+        (["--kind", "kfold", "--ratios", "0.6,0.2,0.2"], "ratios has no effect with kind 'kfold'"),
         (["--kind", "file", "--file", "nothing.json"], "nothing.json: cannot be read"),
         (["--fractions", "1000 images"], "label_fraction is 1000 images, but the training part has only"),
         (["--kind", "official"], "no split given, but split.kind=official requires one in every row"),

@@ -71,6 +71,17 @@ NOT_CLASSIFIED = "with --task segmentation; leave it out, or use --task classifi
             "--label-separator '|': has no effect with --one-hot; leave it out, or name a column of classes with "
             "--label instead",
         ),
+        (
+            "table", "t.csv", "--split-column label --split-list train=t.csv",
+            "--split-column 'label': has no effect with --split-list; leave it out, or leave out the lists",
+        ),
+        ("table", "t.csv", "--one-hot x,y --negative z", "--negative 'z': no such column in --one-hot"),
+        ("table", "t.csv", "--rename u=v --rename u=w", "--rename 'u=w': 'u' becomes 'v' already; rename each"),
+        (
+            "table", "t.csv", "--mask-value 1=v --mask-value 1=w",
+            "--mask-value '1=w': 1 is 'v' already; name each value once",
+        ),
+        ("table", "t.csv", "--mask-value 1=v --mask-value #ff0000=w", "--mask-value: numbers and colours are mixed; "),
         ("table", "t.csv", "--on image", "--on 'image': there is no table to join; name it with --join"),
         (
             "table", "t.csv", "--mask= --foreground lesion",
@@ -180,3 +191,17 @@ def test_only_what_was_given_is_refused() -> None:
     refuse_unused({"--a": None, "--b": False, "--c": "", "--d": ()}, because="here", hint="none")
     with pytest.raises(S4miError, match=r"^--e 0: has no effect here; leave it out, or none$"):
         refuse_unused({"--a": None, "--e": 0, "--f": "x"}, because="here", hint="none")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("data check . --distance 0.1", "--distance '0.1': has no effect without --embeddings; leave it out, or name"),
+        ("data check . --weights none", "--weights 'none': has no effect without --embeddings; "),
+        ("labelstudio push next.json --project 3 --title x", "--title 'x': has no effect with --project; leave it "),
+    ],
+)
+def test_an_option_without_effect_is_an_error_of_other_commands_too(s4mi: Command, words: str, message: str) -> None:
+    done = s4mi(*words.split())
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {message}")

@@ -111,7 +111,7 @@ def split(
         dataset: a data set folder.
         task: the task; None for the first that the data set has.
         kind: auto takes the official split where there is one, else a random one; or official, random, kfold, file.
-        ratios: shares of train, val and test of a random split; they sum to 1.
+        ratios: shares of train, val and test of a random split; they sum to 1. An official split without val draws val.
         folds: folds of a k-fold split.
         fold: the fold that is the test part, from 0.
         seed: seed of the split and of the label fractions.
@@ -136,6 +136,7 @@ def split(
             as_path(dataset),
             division=_method(kind, ratios, folds=folds, fold=fold, seed=seed, test_seed=test_seed, file=file),
             kind=task,
+            ratios=(ratios[0], ratios[1], ratios[2]),
             seed=seed,
             test_seed=test_seed,
             count_validation=count_validation,
@@ -165,6 +166,14 @@ def _method(
         raise S4miError(f"ratios must be three positive numbers that sum to 1, e.g. 0.7, 0.1, 0.2 (given {given})")
     if not 3 <= folds <= MAX_FOLDS:
         raise S4miError(f"folds must be 3–{MAX_FOLDS} (given {folds})")
+    shares = (ratios[0], ratios[1], ratios[2])
+    for name, given, default, kinds in (
+        ("ratios", shares, SplitMethod.ratios, ("auto", "official", "random")),
+        ("folds", folds, SplitMethod.folds, ("kfold",)), ("fold", fold, SplitMethod.fold, ("kfold",)),
+        ("file", file, None, ("file",)),
+    ):  # fmt: skip
+        if given != default and kind not in kinds:
+            raise S4miError(f"{name} has no effect with kind {kind!r}; leave it out, or use kind {kinds[-1]!r}")
     if kind == "auto":
         return None
     if kind == "kfold" and not 0 <= fold < folds:
@@ -172,7 +181,6 @@ def _method(
     if kind == "file" and file is None:
         raise S4miError("kind 'file' requires a saved split; pass it as file")
     path = None if file is None else as_path(file)
-    shares = (ratios[0], ratios[1], ratios[2])
     return SplitMethod(kind, shares, folds=folds, fold=fold, seed=seed, file=path, test_seed=test_seed)
 
 

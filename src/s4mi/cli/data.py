@@ -13,6 +13,8 @@ from s4mi.cli.console import counted, how_many, print_facts, print_findings, pri
 if TYPE_CHECKING:
     from s4mi.data.checks.check import CheckReport
 
+WEIGHTS, DISTANCE = "imagenet", 0.03
+"""Of a search by the features of a network, unless options say otherwise."""
 app = typer.Typer(help="Import, check, split and merge data sets, and erase patients.", no_args_is_help=True)
 app.add_typer(import_folder.app, name="import")
 app.command("split")(split.split)
@@ -40,11 +42,11 @@ def check(
     ] = "",
     weights: Annotated[
         str, typer.Option("--weights", help="Weights of the network of --embeddings: imagenet, none, or a file.")
-    ] = "imagenet",
+    ] = WEIGHTS,
     distance: Annotated[
         float,
         typer.Option("--distance", min=0, max=1, help="Maximum cosine distance between features of similar images."),
-    ] = 0.03,
+    ] = DISTANCE,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
     cache: Annotated[
         Path | None,
@@ -55,7 +57,12 @@ def check(
 ) -> None:
     """Decode all files; report statistics and problems, with file, line and hint. Exit with status 1 on errors."""
     from s4mi.api.checks import check as check_data
+    from s4mi.data.sources.unused_options import refuse_unused
 
+    if not embeddings:
+        given: dict[str, object] = {"--weights": "" if weights == WEIGHTS else weights}
+        given["--distance"] = None if distance == DISTANCE else distance
+        refuse_unused(given, because="without --embeddings", hint="name a network with --embeddings")
     reports = check_data(
         path, duplicates=duplicates, backbone=embeddings or None, weights=weights, distance=distance, cache=cache
     ).reports

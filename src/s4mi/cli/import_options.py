@@ -230,7 +230,7 @@ def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
     """Parse arguments VALUE=NAME, where VALUE is a number or a colour, into a mapping.
 
     Raises:
-        S4miError: an argument has another form.
+        S4miError: an argument has another form, a value has two names, or there are both numbers and colours.
     """
     from s4mi.errors import S4miError
     from s4mi.formatting import is_whole
@@ -242,7 +242,11 @@ def parse_mask_values(arguments: Sequence[str]) -> dict[int | str, str]:
         colour = re.fullmatch("#?([0-9a-f]{6})", value) if not is_whole(value) or len(value) == 6 else None
         if not equals or not (colour or is_whole(value)) or not class_name.strip():
             raise S4miError(f"--mask-value {argument!r}: not VALUE=NAME; use e.g. 2=nucleus or '#ff0000=nucleus'")
-        values[f"#{colour.group(1)}" if colour else int(value)] = class_name.strip()
+        key: int | str = f"#{colour.group(1)}" if colour else int(value)
+        if values.setdefault(key, class_name.strip()) != class_name.strip():
+            raise S4miError(f"--mask-value {argument!r}: {key} is {values[key]!r} already; name each value once")
+    if len({isinstance(key, str) for key in values}) > 1:
+        raise S4miError("--mask-value: numbers and colours are mixed; write all as colours, e.g. '#000000=background'")
     return values
 
 

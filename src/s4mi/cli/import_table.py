@@ -138,6 +138,8 @@ def table(
 
     if mask == "":
         refuse_unused(mask_options(shared), because="with --mask ''", hint="name the column of masks with --mask")
+    if shared.split_list:
+        refuse_unused({"--split-column": split}, because="with --split-list", hint="leave out the lists")
     options = TableOptions(
         image=image, mask=mask, label=label, group=group, split=split,
         one_hot=tuple(column.strip() for column in one_hot.split(",") if column.strip()),

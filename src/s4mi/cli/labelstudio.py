@@ -39,8 +39,11 @@ def push(
 ) -> None:
     """Create tasks with predictions; those that the project has already are left as they are."""
     from s4mi.cli.console import print_line
+    from s4mi.data.sources.unused_options import refuse_unused
     from s4mi.formatting import plural
 
+    if project is not None:
+        refuse_unused({"--title": title}, because="with --project", hint="leave out --project")
     server = _server(token_file, plain_http=plain_http)
     pushed = server.push(tasks, project=project, title=title, storage=storage)
     present = f", {pushed.present} there already" if pushed.present else ""

@@ -43,7 +43,7 @@ def suffix_of(path: Path) -> str:
     return name[dot:] if 0 < dot < len(name) - 1 else ""
 
 
-REVISIONS = dict.fromkeys((".tif", ".tiff", *dicom.SUFFIXES, *nifti.SUFFIXES), 1)
+REVISIONS = dict.fromkeys((".tif", ".tiff"), 1) | dict.fromkeys((*dicom.SUFFIXES, *nifti.SUFFIXES), 2)
 """How often the pixels that files of an extension decode to have changed; raise it to renew caches and imports."""
 
 

@@ -53,13 +53,13 @@ def grid_of(path: Path) -> Grid:
     """Return the voxel grid of a NIfTI or NRRD file.
 
     Raises:
-        ImageError: it cannot be read, or is a NIfTI image of two dimensions.
+        ImageError: it cannot be read, or is a single slice in NIfTI.
     """
     if suffix_of(path) in nrrd.SUFFIXES:
         return nrrd.grid_of(path)
     grid = nifti.grid_of(path)
     if grid is None:
-        message = "is NIfTI of two dimensions, which cannot be aligned with NRRD; save both in one format"
+        message = "is a single slice in NIfTI, which cannot be aligned with NRRD; save both in one format"
         raise ImageError("bad-mask", message)
     return grid
 

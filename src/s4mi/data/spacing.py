@@ -38,12 +38,15 @@ def pixel_spacing(path: Path) -> Spacing | None:
 
 
 def _nifti(path: Path) -> Spacing | None:
-    """Rows of a slice follow the second axis of the standard orientation, columns the first."""
+    """Rows of a slice follow the second of its axes in the standard orientation, columns the first."""
     nibabel = require_extra("nibabel", extra="nifti", purpose=f"{path.name}: reading NIfTI")
     image = nibabel.load(path)
     if len(image.shape) == 3:
         image = nibabel.as_closest_canonical(image)
-    columns, rows = (float(zoom) for zoom in image.header.get_zooms()[:2])
+    zooms = [float(zoom) for zoom in image.header.get_zooms()]
+    if (flat := nifti.flat_axis(image.shape)) is not None:
+        zooms.pop(flat)
+    columns, rows = zooms[:2]
     if len(image.shape) == 2 and nifti.flat_turn(image.affine).swap:
         columns, rows = rows, columns
     scale = {"meter": 1000.0, "mm": 1.0, "micron": 1e-3}.get(image.header.get_xyzt_units()[0], 1.0)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -55,6 +56,7 @@ def split_dataset(
     *,
     division: SplitMethod | None,
     kind: TaskKind | None = None,
+    ratios: tuple[float, float, float] = SplitMethod.ratios,
     seed: int = 0,
     test_seed: int | None = None,
     count_validation: bool = False,
@@ -68,7 +70,7 @@ def split_dataset(
     Args:
         division: split method; None for the official split if there is one, else a random split.
         kind: the task; None for the data set's first.
-        test_seed: seed of the test part where `division` is None.
+        ratios, test_seed: shares of the parts, and seed of the test part, where `division` is None.
         count_validation: amounts are of all images outside the test part, which are all in `train`.
         amounts: amounts of labels, each of which contains the smaller ones.
         allow_leakage: whether the same image in two parts is a warning instead of an error; a patient never is.
@@ -80,7 +82,8 @@ def split_dataset(
     manifest = load_version(folder)
     kind = _kind(manifest, kind)
     if division is None:
-        division = SplitMethod("official" if manifest.official else "random", seed=seed, test_seed=test_seed)
+        drawn: Literal["official", "random"] = "official" if manifest.official else "random"
+        division = SplitMethod(drawn, ratios, seed=seed, test_seed=test_seed)
     cache = cache or default_cache()
     foreground = _foreground(manifest, cache, partial(progress, "reading masks")) if kind == "segmentation" else None
     basis = base_version(manifest, kind, division, foreground=foreground)

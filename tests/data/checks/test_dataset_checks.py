@@ -119,6 +119,14 @@ def test_one_patient_under_two_spellings_is_a_warning(data: Set) -> None:
     assert found["patient-two-spellings"].rows == (2, 3, 4, 8, 9, 10)
 
 
+@pytest.mark.parametrize("names", ["Müller Möller Mayer", "Иванов Петров Сидоров", "山田 佐藤 鈴木"])
+def test_names_in_other_letters_than_ascii_are_not_spellings_of_each_other(data: Set, names: str) -> None:
+    assert data.fill("group", lambda number: names.split()[number % 3]).findings() == {}
+    spelt = [*names.split(), names.split()[0].upper() + "."]
+    found = data.fill("group", lambda number: spelt[number % 4]).findings()
+    assert set(found) == {"patient-two-spellings"}
+
+
 def test_a_file_name_with_the_id_of_another_patient_is_a_warning(tmp_path: Path) -> None:
     data = Set(tmp_path, count=0)
     for number in range(12):

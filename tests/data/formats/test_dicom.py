@@ -76,15 +76,17 @@ def test_colours_stay_colours(tmp_path: Path) -> None:
     assert read_header(path).channels == 3
 
 
-def test_a_palette_becomes_colours(tmp_path: Path) -> None:
-    table = np.random.default_rng(0).integers(0, 65536, (3, 256), dtype=np.uint16)
+@pytest.mark.parametrize("bits", [16, 8])
+def test_a_palette_becomes_colours(tmp_path: Path, bits: int) -> None:
+    """Some devices write entries of 8 bits into tables of 16, which are black otherwise."""
+    table = np.random.default_rng(0).integers(0, 2**bits, (3, 256), dtype=np.uint16)
     lut = {
         f"{name}PaletteColorLookupTable{what}": value
         for row, name in zip(table, ("Red", "Green", "Blue"), strict=True)
         for what, value in (("Descriptor", [256, 0, 16]), ("Data", row.tobytes()))
     }
     path = write_dicom(tmp_path / "a.dcm", ramp(dtype=np.uint8), PhotometricInterpretation="PALETTE COLOR", **lut)
-    assert np.array_equal(read_image(path), np.moveaxis(table >> 8, 0, -1)[ramp()])
+    assert np.array_equal(read_image(path), np.moveaxis(table >> (bits - 8), 0, -1)[ramp()])
 
 
 def test_a_file_without_extension_is_recognised_by_its_preamble(tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ def test_shares_are_found_again_by_content_and_meaning_of_the_values(tmp_path: P
     assert shares.read(MASKS, DIGESTS) == [None] * 3
     shares.add(MASKS[:2], DIGESTS[:2], [0.25, 1.0])
     assert shares.read([Path("z.png"), *MASKS[1:]], DIGESTS) == [0.25, 1.0, None]
-    assert MaskShares(tmp_path, VALUES | {255: "other"}).read(MASKS, DIGESTS) == [None] * 3
+    swapped = dict(reversed(VALUES.items()))  # the first is the background
+    others: list[dict[MaskKey, str]] = [VALUES | {255: "other"}, swapped]
+    assert [MaskShares(tmp_path, other).read(MASKS, DIGESTS) for other in others] == [[None] * 3] * 2
     assert stat.S_IMODE((tmp_path / SHARES_NAME).stat().st_mode) == 0o600
 
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from made_workbook import KIND, SHEET, Cells, parts_of, workbook, write_parts
+from s4mi.data.checks.check import check_path
 from s4mi.data.sources.read_table import read_table
 from s4mi.data.sources.table import read_tables
 from s4mi.data.sources.table_options import TableOptions
@@ -57,9 +58,10 @@ def image(path: Path, seed: int) -> None:
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (16, 16), dtype=np.uint8)).save(path)
 
 
-def test_volumes_without_a_patient_among_others_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["nii.gz", "tif"])
+def test_volumes_without_a_patient_among_others_are_counted(tmp_path: Path, ending: str) -> None:
     for number in range(4):
-        (tmp_path / f"{number}.nii.gz").touch()
+        (tmp_path / f"{number}.{ending}").touch()
     rows: Cells = [["image", "pid", "dx"], ["0", "P1", "a"], ["1", None, "b"], ["2", "P2", "a"], ["3", None, "b"]]
     found = read_tables(workbook(tmp_path / "t.xlsx", rows), TableOptions(label="dx", group="pid"))
     (finding,) = (finding for finding in found.findings if finding.code == "no-patient")
@@ -85,3 +87,17 @@ def test_a_joined_table_that_lost_zeros_says_so(tmp_path: Path, others: list[str
         finding for finding in read_tables(tmp_path / "list.csv", options).findings if finding.code == "not-joined"
     )
     assert finding.message == f"2 rows of list.csv not in this table: '0001'; {hint}"
+
+
+@pytest.mark.parametrize("ending", ["", ".png"])
+def test_names_of_images_that_lost_zeros_say_so(tmp_path: Path, ending: str) -> None:
+    """Otherwise the message asks for another column or folder, and check takes the table for one of patients."""
+    for number in (1, 2):
+        image(tmp_path / "P1" / f"000{number}.png", number)
+    rows: Cells = [["image", "patient", "dx"], [f"1{ending}" if ending else 1, "P1", "a"], [f"2{ending}", "P1", "b"]]
+    table = workbook(tmp_path / "t.xlsx", rows)
+    messages = [one.message for one in read_tables(table, TableOptions(label="dx", group="patient")).findings]
+    assert "there is a file '0001': store the column as text, with its zeros, in the spreadsheet, or" in messages[0]
+    (report,) = check_path(table, duplicates=False)
+    assert "missing-image" in {finding.code for finding in report.findings if finding.severity == "error"}
+    assert "table-of-patients" not in {finding.code for finding in report.findings}

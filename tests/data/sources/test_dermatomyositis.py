@@ -115,3 +115,14 @@ def test_a_page_of_the_papers_size_gives_three_by_four_tiles(tmp_path: Path) -> 
     rgb = read_dermatomyositis(tmp_path / "stacks")
     written = write_import(rgb, tmp_path / "rgb", naming=DatasetNaming("dm"))
     assert image_size(written.rows[0].image) == (352, 469)
+
+
+def test_two_rows_of_one_stack_with_different_labels_are_an_error(source: Path) -> None:
+    text = (source / "labels.csv").read_text().splitlines()
+    cells = text[-1].split(",")
+    again = ",".join([cells[0], *("1" if cell == "0" else "0" for cell in cells[1:])])
+    for line, count in ((text[-1], 0), (again, 1)):
+        (source / "labels.csv").write_text("\n".join([*text, line]))
+        found = read_dermatomyositis(source, StackOptions(labels=source / "labels.csv"))
+        twice = [finding for finding in found.findings if finding.code == "image-twice"]
+        assert [(one.severity, one.line) for one in twice] == [("error", len(text) + 1)] * count

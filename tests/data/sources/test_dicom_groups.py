@@ -13,6 +13,7 @@ from s4mi.data.formats.intensity import Intensity
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.import_options import ImportOptions
+from s4mi.data.sources.table import read_tables
 from s4mi.data.sources.types import DatasetNaming
 from s4mi.data.sources.write import ImportResult, write_import
 from s4mi.data.splits.split import SplitMethod, make_split
@@ -118,3 +119,16 @@ def test_images_without_groups_are_not_of_one_patient(tmp_path: Path) -> None:
         Image.fromarray(np.full((8, 8), number * 50, np.uint8)).save(tmp_path / "in" / f"{number}.png")
     written = imported(tmp_path / "in", tmp_path / "out")
     assert not [finding for finding in written.findings if finding.code == "one-patient"]
+
+
+def test_gaps_in_a_column_of_patients_are_filled_by_the_ids_of_the_files(tmp_path: Path) -> None:
+    """Of merged cells only the first holds the patient; the rest would be another one under a pseudonym."""
+    for patient in "AB":
+        series(tmp_path / "in", patient, 3, PatientID=f"id of {patient}")
+    series(tmp_path / "in", "C", 1, PatientID="id of C")
+    lines = [f"{name}-{number}.dcm,{name if number == 0 else ''}" for name in "AB" for number in range(3)]
+    (tmp_path / "in" / "t.csv").write_text("\n".join(["image,group", *lines, "C-0.dcm,", ""]))
+    written = write_import(read_tables(tmp_path / "in"), tmp_path / "out", naming=DatasetNaming("x"))
+    found = groups(written)
+    assert (found["A"], found["B"]) == ({"A"}, {"B"})
+    assert len(found["C"] - {None, "A", "B", "id of C"}) == 1

@@ -12,8 +12,11 @@ from conftest import Command
 from s4mi.cli.data import app as data_app
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
+from s4mi.data.sources.compose_masks import MaskRule
 from s4mi.data.sources.edit_masks import edit_mask_names
-from s4mi.data.sources.types import ClassEdits
+from s4mi.data.sources.table import read_tables
+from s4mi.data.sources.types import ClassEdits, DatasetNaming
+from s4mi.data.sources.write import write_import
 from s4mi.data.spec import MaskKey
 from s4mi.errors import S4miError
 
@@ -122,3 +125,15 @@ def test_every_import_command_renames_and_drops() -> None:
     for name, command in commands.items():
         options = {option for parameter in command.params for option in parameter.opts}
         assert {"--rename", "--drop-class", "--name", "--source", "--licence", "--force"} <= options, name
+
+
+def test_masks_of_one_name_with_different_extensions_are_written_apart(tmp_path: Path) -> None:
+    """With a threshold both become PNG, but one image must not get the mask of the other."""
+    source = tmp_path / "in"
+    for name, value in (("x.png", 7), ("y.png", 9), ("masks/a.bmp", 200), ("masks/a.png", 10)):
+        write(source / name, np.full((8, 8), value, np.uint8))
+    (source / "t.csv").write_text("image,mask\nx.png,a.bmp\ny.png,a.png\n")
+    naming = DatasetNaming("x", mask_rule=MaskRule(threshold=128))
+    written = write_import(read_tables(source), tmp_path / "out", naming=naming)
+    shown = {row.id: read_mask(row.mask, written.spec.mask_values).min() for row in written.rows if row.mask}
+    assert shown == {"x": 1, "y": 0}

@@ -281,3 +281,15 @@ def test_ids_are_unique_and_copies_never_collide(tmp_path_factory, places: set[s
     assert len({row.id for row in loaded}) == len({row.image for row in loaded}) == len(places)
     for original, copied in zip(rows, written.rows, strict=True):
         assert copied.image.read_bytes() == original.image.read_bytes()
+
+
+@pytest.mark.parametrize(("named", "severity"), [(None, "warning"), ("images", "note")])
+def test_images_beside_the_folder_of_images_are_not_left_out_without_a_word(
+    tmp_path: Path, named: str | None, severity: str
+) -> None:
+    touch(tmp_path, "images/a.png", "masks/a.png", "second batch/b.png", "c.png")
+    found = read_folder(tmp_path, FolderOptions(images=named))
+    assert list(seen(found)) == ["images/a.png"]
+    (finding,) = found.findings
+    assert (finding.code, finding.severity) == ("left-out", severity)
+    assert finding.message.startswith("2 images outside 'images' left out: 'c.png', 'second batch/b.png'; ")

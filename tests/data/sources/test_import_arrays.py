@@ -135,6 +135,11 @@ def test_labels_of_every_kind(
             r"a label is 1e\+15; correct it, or name the classes",
         ),
         ({"x": PIXELS}, {"images": ("w",)}, "--images 'w': no such array"),
+        (  # masks of 0 and 1, not 72 classes of which an image may show several
+            {"x": PIXELS, "y": (PIXELS[..., 0] > 99).astype(np.uint8)},
+            {},
+            r"s\.npz:y \(6, 8, 9\) is taken for labels, but has the shape of masks; name it with --masks s\.npz:y",
+        ),
         ({"x": PIXELS, "img": PIXELS}, {}, "are both images of one stack; choose with --images KEY"),
     ],
 )
@@ -150,6 +155,16 @@ def test_arrays_are_chosen_by_key(tmp_path: Path) -> None:
     found = read_arrays(source, ArraysOptions(images=("z",), labels=("stage",)))
     assert [row.labels for row in found.rows] == [("class_1",), ("class_0",)] * 3
     assert all(row.labels is None for row in read_arrays(source, ArraysOptions(images=("z",), labels=("",))).rows)
+
+
+def test_masks_that_are_called_labels_are_read_by_the_option_that_the_error_names(tmp_path: Path) -> None:
+    masks = (PIXELS[..., 0] > 99).astype(np.uint8)
+    source = store(tmp_path / "in" / "s.npz", x=PIXELS, y=masks)
+    written = imported(source, tmp_path / "out", masks=("s.npz:y",))
+    assert written.spec.tasks == ("segmentation",)
+    for row, mask in zip(sorted(written.rows, key=lambda row: row.id), masks, strict=True):
+        assert row.mask is not None
+        np.testing.assert_array_equal(read_mask(row.mask, written.spec.mask_values), mask)
 
 
 def test_arrays_of_python_objects_are_never_unpickled(tmp_path: Path) -> None:

@@ -57,6 +57,29 @@ def test_the_same_name_in_two_folders_is_matched_by_path(tmp_path: Path) -> None
     assert all(row.mask is not None and row.mask.parent.name == row.image.parent.name for row in found.rows)
 
 
+def test_a_mask_in_the_folder_of_another_patient_is_not_that_of_an_image_of_the_same_name(tmp_path: Path) -> None:
+    files(tmp_path, "images/p1/7.png", "images/p2/1.png", *(f"masks/p2/{name}.png" for name in ("1", "7", "7_1")))
+    found = read_pairs(tmp_path)
+    assert [row.mask and row.mask.name for row in found.rows] == [None, "1.png"]
+    warning = next(finding for finding in found.findings if finding.severity == "warning")
+    assert warning.message.startswith("2 of 3 masks without an image: '7.png', '7_1.png'")
+
+
+@pytest.mark.parametrize(("image", "mask"), [("p1/7", "7"), ("7", "p1/7"), ("p1_im/7", "p1_seg/7")])
+def test_a_mask_may_be_in_a_folder_that_holds_no_images(tmp_path: Path, image: str, mask: str) -> None:
+    files(tmp_path, f"images/{image}.png", f"masks/{mask}.png")
+    assert pairs(tmp_path) == {"7.png": "7.png"}
+
+
+def test_masks_of_an_image_in_two_folders_are_not_said_to_be_without_an_image(tmp_path: Path) -> None:
+    files(tmp_path, "images/1.png", "images/2.png", "lesion/1.png", "organ/1.png", "organ/3.png")
+    found = read_pairs(tmp_path, PairsOptions(masks=("lesion", "organ")))
+    messages = {finding.code: finding.message for finding in found.findings if finding.severity == "warning"}
+    assert messages["mask-twice"].startswith("1 mask left out, whose images have another mask of the same name: ")
+    assert "'lesion/1.png'" in messages["mask-twice"]
+    assert messages["mask-without-image"].startswith("1 of 2 masks without an image: '3.png'")
+
+
 def test_patients_come_from_names(tmp_path: Path) -> None:
     files(tmp_path, "images/p1_a.png", "images/p1_b.png", "masks/p1_a.png")
     found = read_pairs(tmp_path, PairsOptions(group_pattern="^([^_]+)_"))

@@ -139,3 +139,55 @@ def test_b13_a_class_of_one_image_can_be_left_out(tmp_path: Path) -> None:
     edited = edit_labels(read_tables(folder), {}, ["rare"])
     assert edited.classes == ("x", "y")
     assert [row.labels for row in edited.rows] == [("x",), ("y",), None]
+
+
+@pytest.mark.parametrize(
+    ("own", "other"), [("18/2019", "17/2019"), ("K12.b", "K12.a"), ("ward/7", "7"), ("", "")]
+)
+def test_patients_are_joined_by_their_whole_id_not_by_what_would_be_the_name_of_a_file(
+    tmp_path: Path, own: str, other: str
+) -> None:
+    """Numbers of a clinic hold slashes and dots, and gaps of two tables are not one patient."""
+    folder = source(
+        tmp_path, "a.png", "b.png", labels=f"image,pid\na.png,P1\nb.png,{own}\n", people=f"pid,dx\nP1,x\n{other},y\n"
+    )
+    options = TableOptions(label="dx", group="pid", join=(Path("people.csv"),), join_on="pid")
+    found = read_tables(folder / "labels.csv", options)
+    assert [row.labels for row in found.rows] == [("x",), None]
+    assert ["not-joined"] == [one.code for one in found.findings if one.severity == "warning"]
+
+
+def test_patients_whose_ids_end_alike_are_not_one(tmp_path: Path) -> None:
+    people = "pid,dx\n17/2019,x\n18/2019,y\n"
+    folder = source(tmp_path, "a.png", "b.png", labels="image,pid\na.png,17/2019\nb.png,18/2019\n", people=people)
+    options = TableOptions(label="dx", group="pid", join=(Path("people.csv"),), join_on="pid")
+    assert [row.labels for row in read_tables(folder / "labels.csv", options).rows] == [("x",), ("y",)]
+
+
+def test_names_of_files_are_joined_by_their_path_first_and_refused_where_it_is_missing(tmp_path: Path) -> None:
+    labels = "image\ns1/a.png\ns2/a.png\n"
+    folder = source(tmp_path, "s1/a.png", "s2/a.png", labels=labels, more="image,dx\ns2/a.png,y\ns1/a.png,x\n")
+    options = TableOptions(label="dx", join=(Path("more.csv"),))
+    assert [row.labels for row in read_tables(folder / "labels.csv", options).rows] == [("x",), ("y",)]
+    source(tmp_path, labels="image\ns1/a.png\na\n")
+    with pytest.raises(S4miError, match=r"more\.csv:3: .* is already in line 2 .* belongs to 'a' is unknown"):
+        read_tables(folder / "labels.csv", options)
+
+
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_a_name_in_two_of_the_folders_is_refused_unless_the_files_are_equal(tmp_path: Path, kind: str) -> None:
+    """Batches that number their images alike: which of them a row is about, it does not say."""
+    folder = source(tmp_path, "a.png", "batch1/1.png", "batch2/1.png", "batch2/2.png", labels="")
+    folders = {f"{kind}s": ("batch1", "batch2")}
+
+    def found(*cells: str) -> list[str]:
+        rows = [f"{cell}," if kind == "image" else f"a.png,{cell}" for cell in cells]
+        (tmp_path / "labels.csv").write_text("\n".join(["image,mask", *rows]))
+        findings = read_tables(folder, TableOptions(**folders)).findings  # type: ignore[arg-type]
+        return [one.message for one in findings if one.severity == "error"]
+
+    assert found("1.png") == []  # both are empty
+    (tmp_path / "batch2" / "1.png").write_bytes(b"another")
+    (message,) = found("1.png")
+    assert message.startswith(f"{kind} '1.png' is in several folders (batch1/1.png and batch2/1.png); ")
+    assert found("batch2/1.png") == found("2.png") == []

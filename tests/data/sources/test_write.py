@@ -18,6 +18,7 @@ from s4mi.data.formats.intensity import Intensity
 from s4mi.data.images import read_image
 from s4mi.data.manifest import load_manifest
 from s4mi.data.sources import extract, mask_naming
+from s4mi.data.sources.compose_masks import MaskRule
 from s4mi.data.sources.folder import read_folder
 from s4mi.data.sources.frames import FrameSelection
 from s4mi.data.sources.import_options import ImportOptions
@@ -183,6 +184,46 @@ def test_masks_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     Image.fromarray(np.full((4, 4), 0, np.uint8)).save(tmp_path / "source" / "masks" / "3.png")
     imported(tmp_path / "source", tmp_path / "out", force=True)
     assert sorted(read) == ["0.png", "1.png", "2.png", "3.png", "3.png", "4.png"]
+
+
+def test_settings_that_are_changed_and_changed_back_write_the_same_images(tmp_path: Path) -> None:
+    """The journal remembers the first import, but the files are those of the second."""
+    source, shown = stacks(tmp_path / "source", count=1), []
+    for rule in ("window:0:4000", "window:0:1000", "window:0:4000"):
+        imported(source, tmp_path / "out", force=True, intensity=Intensity.parse(rule))
+        shown.append(everything(tmp_path / "out" / "images"))
+    assert shown[0] == shown[2] != shown[1]
+
+
+@pytest.mark.parametrize("between", [MaskRule(threshold=200), MaskRule()])
+def test_a_mask_rule_that_is_changed_and_changed_back_writes_the_same_masks(tmp_path: Path, between: MaskRule) -> None:
+    for what in ("images", "masks"):
+        (tmp_path / "source" / what).mkdir(parents=True)
+        pixels = np.array([[0, 100], [0, 255]], np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "source" / what / "a.png")
+    shown = []
+    for rule in (MaskRule(threshold=50), between, MaskRule(threshold=50)):
+        names = {} if rule.active else {100: "dim", 255: "bright", 0: "background"}
+        naming = DatasetNaming("x", mask_rule=rule, mask_values=names)
+        options = ImportOptions(force=True, copy=True)
+        write_import(read_pairs(tmp_path / "source"), tmp_path / "out", naming=naming, options=options)
+        shown.append(everything(tmp_path / "out" / "masks"))
+    assert shown[0] == shown[2] != shown[1]
+
+
+def test_after_a_failed_import_no_data_set_describes_images_of_another_one(tmp_path: Path) -> None:
+    source, out = stacks(tmp_path / "source", count=1), tmp_path / "out"
+    imported(source, out)
+    before = everything(out)
+    wrong = DatasetNaming("x", mask_values={0: "background", 7: "lesion"})
+    for rule, replaced in ((Intensity(), False), (Intensity.parse("window:0:1000"), True)):
+        with pytest.raises(S4miError, match="255 have no name"):
+            write_import(read_pairs(source), out, naming=wrong, options=ImportOptions(force=True, intensity=rule))
+        assert (everything(out) != before) == replaced
+    with pytest.raises(S4miError, match="does not exist; create it with: s4mi data import"):
+        load_manifest(out)
+    imported(source, out)  # as after any other failure, without --force
+    assert everything(out) == before
 
 
 def test_an_incomplete_last_line_of_the_journal_is_ignored(tmp_path: Path) -> None:

@@ -44,19 +44,16 @@ def read_coco(contents: Mapping[str, Any]) -> Iterator[Annotation]:
             "info: the predictions are not corrected yet; correct and export them, or remove `info` from the file"
         )
     _refuse_label_studio(info)
-    names = {field_of(category, "id", f"categories[{i}]"): str(field_of(category, "name", f"categories[{i}]"))
-             for i, category in enumerate(contents["categories"])}  # fmt: skip
+    names = _category_names(contents["categories"])
     by_image: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
     for i, one in enumerate(contents["annotations"]):
         by_image.setdefault(field_of(one, "image_id", f"annotations[{i}]"), []).append((f"annotations[{i}]", one))
-    for i, image in enumerate(contents["images"]):
-        location = f"images[{i}]"
+    for location, image_names, image in _images(contents["images"]):
         size = (int(number(image, "height", location)), int(number(image, "width", location)))
-        image_names = tuple(str(image[key]) for key in ("s4mi_id", "file_name") if image.get(key))
         labels: list[str] = []
         regions: list[AnnotatedRegion] = []
         ignored: list[str] = []
-        for where, one in by_image.pop(field_of(image, "id", location), []):
+        for where, one in by_image.pop(image["id"], []):
             category = field_of(one, "category_id", where)
             if category not in names:
                 raise FieldError(f"{where}: unknown category_id {category!r}; add it to `categories`")
@@ -70,9 +67,10 @@ def read_coco(contents: Mapping[str, Any]) -> Iterator[Annotation]:
         yield Annotation(
             image_names or (str(image["id"]),), location, size=size,
             labels=tuple(dict.fromkeys(labels)) or None, regions=tuple(regions) or None, ignored=tuple(ignored),
+            agreeing=image_names,
         )  # fmt: skip
-    for image_id, ((where, _), *_) in by_image.items():
-        raise FieldError(f"{where}: unknown image_id {image_id!r}; add it to `images`")
+    for unknown, ((where, _), *_) in by_image.items():
+        raise FieldError(f"{where}: unknown image_id {unknown!r}; add it to `images`")
 
 
 def write_coco(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool) -> None:
@@ -101,6 +99,36 @@ def write_coco(proposals: Sequence[PreAnnotation], path: Path, *, rle: bool) -> 
         "annotations": numbered,
     }
     write_text_atomically(path, json.dumps(contents, ensure_ascii=False, indent=1) + "\n")
+
+
+def _images(images: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, ...], Mapping[str, Any]]]:
+    """Yield location, names and contents of each image; one that is listed twice, once."""
+    seen: dict[Any, tuple[str, tuple[str, ...]]] = {}
+    for i, image in enumerate(images):
+        location, identifier = f"images[{i}]", field_of(image, "id", f"images[{i}]")
+        names = tuple(str(image[key]) for key in ("s4mi_id", "file_name") if image.get(key))
+        first, names_there = seen.setdefault(identifier, (location, names))
+        if names_there != names:
+            raise FieldError(
+                f"{location}: id {identifier!r} is that of {first} too, so that its annotations may be of either; give "
+                "each image an id of its own"
+            )
+        if first == location:
+            yield location, names, image
+
+
+def _category_names(categories: Sequence[Mapping[str, Any]]) -> dict[Any, str]:
+    """Return the names of categories by their ids."""
+    names: dict[Any, str] = {}
+    for i, category in enumerate(categories):
+        where = f"categories[{i}]"
+        identifier, name = field_of(category, "id", where), str(field_of(category, "name", where))
+        if names.setdefault(identifier, name) != name:
+            raise FieldError(
+                f"{where}: id {identifier!r} is that of {names[identifier]!r} and of {name!r}; give each category an "
+                "id of its own"
+            )
+    return names
 
 
 def _refuse_label_studio(info: Any) -> None:

@@ -110,9 +110,10 @@ def results_of(proposal: PreAnnotation, *, rle: bool) -> list[dict[str, Any]]:
 
 def _annotation(data: Mapping[str, Any], result: Sequence[Any], location: str) -> Annotation:
     found = read_results(result, location)
-    chosen = found.labels
+    chosen, names = found.labels, image_names(data)
+    own_id = data.get("id") not in (None, "")
     return Annotation(
-        image_names(data), location, size=found.size, ignored=tuple(found.ignored),
+        names, location, size=found.size, ignored=tuple(found.ignored), agreeing=names[:2] if own_id else (),
         labels=None if chosen is None else tuple(name for name in dict.fromkeys(chosen) if name != NO_CLASS),
         regions=tuple(found.regions) if found.regions or chosen is None else None,
     )  # fmt: skip

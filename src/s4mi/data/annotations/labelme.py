@@ -33,7 +33,7 @@ def read_labelme(contents: Mapping[str, Any], name: str, location: str) -> Annot
     """Return the annotation of the image; it is blank without shapes, as it may not have been inspected.
 
     Args:
-        name: name of the file without extension, which is usually that of the image.
+        name: path of the file without extension, below the folder of all; its name is usually that of the image.
         location: location of the file, for messages.
 
     Raises:
@@ -58,8 +58,13 @@ def read_labelme(contents: Mapping[str, Any], name: str, location: str) -> Annot
         if kind not in _CORNERS:
             raise FieldError(f"{where}: unsupported shape type {kind}; use polygons, rectangles, circles or masks")
         regions.append(AnnotatedRegion(str(field_of(shape, "label", where)), mask=_mask(kind, shape, size, where)))
-    names = (str(contents["imagePath"]), name) if contents["imagePath"] else (name,)
-    return Annotation(names, location, regions=tuple(regions) or None, size=size, ignored=tuple(ignored))
+    image, folder = str(contents["imagePath"] or ""), name.rpartition("/")[0]
+    if folder and image and not {"/", "\\"} & {*image}:  # relative to the file
+        image = f"{folder}/{image}"
+    names = (image, name) if image else (name,)
+    return Annotation(
+        names, location, regions=tuple(regions) or None, size=size, ignored=tuple(ignored), agreeing=names
+    )
 
 
 def _mask(kind: str, shape: Mapping[str, Any], size: tuple[int, int], location: str) -> NDArray[np.bool_]:

@@ -107,11 +107,12 @@ def plan_merge(manifest: Manifest, sources: Mapping[Path, Sequence[Annotation]],
         separator = "" if annotation.location.startswith((":", "/")) else ": "
         location = f"{source}{separator}{annotation.location}"
         plan.ignored.update(annotation.ignored)
-        if annotation.blank and not (rules.empty and plan.spec.mask_values):
+        empty = rules.empty and annotation.holds_regions
+        if annotation.blank and not (empty and plan.spec.mask_values):
             plan.blank += 1
             continue
         try:
-            number = finder.find(annotation.images)
+            number = finder.find(annotation.images, agreeing=annotation.agreeing)
             row = manifest.rows[number]
             if annotation.absent in ids:
                 raise UnknownImageError(
@@ -124,7 +125,7 @@ def plan_merge(manifest: Manifest, sources: Mapping[Path, Sequence[Annotation]],
                     "remove it, or annotate that part as well with --held-out"
                 )
             labels = _labels(annotation, plan.spec)
-            mask = rasteriser.rasterise(annotation, row, empty=rules.empty)
+            mask = rasteriser.rasterise(annotation, row, empty=empty)
         except (UnknownImageError, RasteriseError) as error:
             plan.errors.append(f"{location}: {error}")
             continue

@@ -28,7 +28,7 @@ def read_geojson(contents: Any, name: str, location: str) -> Annotation:
     """Return the annotation of the image; it is blank without any area, as it may not have been inspected.
 
     Args:
-        name: name of the file without extension, which is that of the image.
+        name: path of the file without extension, below the folder of all; its name is that of the image.
         location: location of the file, for messages.
 
     Raises:

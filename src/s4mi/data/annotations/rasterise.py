@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from s4mi.data.annotations.contours import fill, fill_rings
 from s4mi.data.annotations.json_fields import FieldError, points_of
 from s4mi.data.annotations.types import AnnotatedRegion, Annotation
+from s4mi.data.files import read_header
+from s4mi.data.formats import dicom, dicom_seg
 from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Pixels
 from s4mi.data.images import image_size
@@ -64,6 +66,7 @@ class Rasteriser:
             RasteriseError: its size differs from that of the image, or a class is unknown.
         """
         if annotation.mask is not None:
+            self._check_frames(annotation.mask)
             mask = self.read(annotation.mask)
             self._check_size((mask.shape[0], mask.shape[1]), row, subject=f"mask {annotation.mask.name!r}")
             return mask
@@ -95,6 +98,19 @@ class Rasteriser:
             hint = nearest(name, classes) or "; rename it, or add it to `mask_values` in dataset.yaml"
             raise RasteriseError(f"unknown class {name!r} of a region (classes of masks: {', '.join(classes)}){hint}")
         return classes.index(name)
+
+    @staticmethod
+    def _check_frames(mask: Path) -> None:
+        """Refuse a mask of several frames, of which only the first would be read."""
+        try:
+            segmentation = dicom.is_dicom(mask) and dicom_seg.is_seg(mask)  # which is read as a whole
+            count = 1 if segmentation else read_header(mask).frames
+        except ImageError as error:
+            raise RasteriseError(f"mask {mask.name!r} {error}") from error
+        if count > 1:
+            raise RasteriseError(
+                f"mask {mask.name!r} has {count} frames, not one; save the mask of each image in a file of its own"
+            )
 
     @staticmethod
     def _check_size(size: tuple[int, int] | None, row: Row, *, subject: str) -> tuple[int, int]:

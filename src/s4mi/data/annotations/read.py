@@ -89,15 +89,16 @@ def _json_annotations(path: Path, location: str) -> list[Annotation]:
         location: location of the file in a folder, for messages of formats that have one file per image.
     """
     contents = _json(path)
+    name = location.removeprefix("/")[: -len(path.suffix)] if location else stem_of(path)
     try:
         if is_label_studio(contents):
             return read_label_studio(contents)
         if is_coco(contents):
             return list(read_coco(contents))
         if is_labelme(contents):
-            return [read_labelme(contents, stem_of(path), location or ": imagePath")]
+            return [read_labelme(contents, name, location or ": imagePath")]
         if is_geojson(contents):
-            return [read_geojson(contents, stem_of(path), location or ": file name")]
+            return [read_geojson(contents, name, location or ": file name")]
     except FieldError as error:
         raise S4miError(f"{path}: {error}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -152,7 +153,10 @@ def _rows(path: Path) -> Iterator[Annotation]:
         names = tuple(dict.fromkeys(normalised(name.strip()) for name in cell.split(";") if name.strip()))
         labels = None if not cell else () if cell == NO_CLASS else names
         images = tuple(record.cells[column] for column in columns if record.cells[column])
-        yield Annotation(images or ("",), f":{record.line}", labels=labels)
+        yield Annotation(
+            images or ("",), f":{record.line}", labels=labels, agreeing=images if len(images) > 1 else (),
+            holds_regions=False,
+        )  # fmt: skip
 
 
 def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
@@ -160,9 +164,13 @@ def _masks(folder: Path, suffix: str) -> Iterator[Annotation]:
     if not files:
         _refuse_xml(sorted(visible_files(folder)))
         raise S4miError(f"{folder}: no masks; pass a folder with files of {', '.join(sorted(SUFFIXES))}")
-    for path in files:
+    named_so = [path for path in files if stem_of(path).endswith(suffix)]
+    if not named_so:
+        raise S4miError(
+            f"{folder}: --mask-suffix {suffix!r} fits no file (example of a name: {files[0].name!r}); correct it, or "
+            "leave it out"
+        )
+    for path in named_so:
         stem = stem_of(path)
-        if suffix and not stem.endswith(suffix):
-            continue
         image = path.relative_to(folder).parent / stem.removesuffix(suffix)
         yield Annotation((image.as_posix(), image.name), f"/{path.relative_to(folder).as_posix()}", mask=path)

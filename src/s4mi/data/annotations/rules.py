@@ -15,6 +15,9 @@ from s4mi.data.spec import DatasetSpec, MaskKey
 from s4mi.errors import S4miError, nearest
 from s4mi.records import TaskKind
 
+FOREGROUND = "foreground"
+"""Class of the only value beside 0 in the first masks of a data set, unless it is named."""
+
 
 @dataclass(frozen=True)
 class MergeRules:
@@ -34,7 +37,7 @@ class MergeRules:
     held_out: bool = False
     empty: bool = False
     multilabel: bool = False
-    foreground: str = "foreground"
+    foreground: str = FOREGROUND
     mask_values: Mapping[MaskKey, str] = field(default_factory=dict)
     new_classes: tuple[str, ...] = ()
 
@@ -46,8 +49,10 @@ def complete_spec(spec: DatasetSpec, annotations: Sequence[Annotation], source: 
         source: files of the annotations, for messages.
 
     Raises:
-        S4miError: the first annotations do not determine classes or mask values, or a new class is invalid.
+        S4miError: the first annotations do not determine classes or mask values, a new class is invalid, or the rules
+            name values of masks otherwise than the data set.
     """
+    _check_mask_names(spec, rules)
     changes: dict[str, object] = {}
     labels = [annotation.labels for annotation in annotations if annotation.labels is not None]
     names = {name for image_labels in labels for name in image_labels}
@@ -72,6 +77,23 @@ def with_tasks(spec: DatasetSpec, rows: Sequence[Row]) -> DatasetSpec:
     if "segmentation" in spec.tasks or not any(row.mask is not None for row in rows):
         return spec
     return spec.model_copy(update={"tasks": (*spec.tasks, "segmentation")})
+
+
+def _check_mask_names(spec: DatasetSpec, rules: MergeRules) -> None:
+    """Refuse names for the values of masks that the data set reads otherwise."""
+    if not spec.mask_values:
+        return
+    known = ", ".join(f"{value} {name}" for value, name in spec.mask_values.items())
+    for value, name in rules.mask_values.items():
+        if spec.mask_values.get(value) != name:
+            raise S4miError(
+                f"--mask-value {value}={name}: the data set has names for the values of masks ({known}), by which "
+                "new ones are read; leave it out, and write the masks with these values"
+            )
+    if rules.foreground not in (FOREGROUND, *spec.mask_classes[1:]):
+        raise S4miError(
+            f"--foreground {rules.foreground!r}: the data set has names for the values of masks ({known}); leave it out"
+        )
 
 
 def _new_classes(spec: DatasetSpec, names: set[str], source: str, rules: MergeRules) -> tuple[str, ...]:

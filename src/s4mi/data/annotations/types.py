@@ -34,6 +34,8 @@ class Annotation:
 
     Attributes:
         images: names of the image, the most reliable first.
+        agreeing: names that the file gives independently of each other, such as an id and a file name; they must not be
+            those of different images.
         location: location in the file, for messages.
         labels: classes of the image; () for annotated with no class, None for not annotated.
         mask: file with its mask.
@@ -41,6 +43,7 @@ class Annotation:
         size: (height, width) of the image according to the file, if known.
         ignored: one noun for each entry that is neither label nor mask, such as a text or a rating.
         absent: id of an image that must not exist, such as that after the last slice of an annotated volume.
+        holds_regions: whether its format has regions at all, which a table of labels has not.
     """
 
     images: tuple[str, ...]
@@ -51,6 +54,8 @@ class Annotation:
     size: tuple[int, int] | None = None
     ignored: tuple[str, ...] = ()
     absent: str = ""
+    agreeing: tuple[str, ...] = ()
+    holds_regions: bool = True
 
     @property
     def blank(self) -> bool:

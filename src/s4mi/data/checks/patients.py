@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from s4mi.data.checks.scan import RowLocator
 from s4mi.data.files import stem_of
+from s4mi.data.names import normalised
 from s4mi.data.row import Row
 from s4mi.data.single_group import single_group, single_group_message
 from s4mi.data.sources.pair_by_name import some
@@ -53,7 +54,7 @@ def _other_ids(rows: Sequence[Row], locate: RowLocator) -> Iterator[Finding]:
     matches: list[bool] = []
     different = 0
     for row in rows:
-        names = {_normalise(token) for token in re.split(r"[^0-9A-Za-z]+", stem_of(row.image)) if token}
+        names = {_normalise(token) for token in re.split(r"[\W_]+", normalised(stem_of(row.image))) if token}
         tokens.append(names)
         matches.append(_normalise(row.group or "") in names)
         different += not matches[-1]
@@ -97,5 +98,5 @@ def _finding(rows: Sequence[Row], code: str, message: str, locate: RowLocator) -
 @lru_cache(maxsize=1 << 16)
 def _normalise(group: str) -> str:
     """Convert an id to lower case, without punctuation and leading zeros."""
-    parts = re.findall(r"[0-9]+|[a-z]+", group.lower())
+    parts = re.findall(r"\d+|[^\W\d_]+", normalised(group).casefold())
     return "".join(part.lstrip("0") or "0" if part.isdecimal() else part for part in parts)

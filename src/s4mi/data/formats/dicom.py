@@ -161,8 +161,9 @@ def _frame(dataset: "Dataset", stored: NDArray[Any], number: int) -> Frame:
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric == PALETTE:
         palette = apply_color_lut(stored, dataset)
-        wide = palette.dtype == np.uint16
-        return Frame(colours_last((palette >> 8).astype(np.uint8) if wide else palette))
+        if palette.dtype == np.uint16:
+            palette = (palette >> 8 if _greatest_entry(dataset) > 255 else palette).astype(np.uint8)
+        return Frame(colours_last(palette))
     if stored.ndim == 3:
         return Frame(colours_last(stored))
     settings = _frame_settings(dataset, number)
@@ -176,6 +177,12 @@ def _frame(dataset: "Dataset", stored: NDArray[Any], number: int) -> Frame:
     if values.dtype == np.uint8 and window is not None:
         values = values.astype(np.int16)  # 8-bit values would bypass the window
     return Frame(values, window, inverted=photometric == "MONOCHROME1", padding=_padding(dataset, stored))
+
+
+def _greatest_entry(dataset: "Dataset") -> int:
+    """Return the greatest entry of a palette of 16 bits; some writers store 8 bits in it, as in TIFF."""
+    tables = [dataset.get(f"{colour}PaletteColorLookupTableData") for colour in ("Red", "Green", "Blue")]
+    return max((int(np.frombuffer(table, dtype="<u2").max()) for table in tables if table), default=65535)
 
 
 def _padding(dataset: "Dataset", stored: NDArray[Any]) -> NDArray[np.bool_] | None:

@@ -2,10 +2,11 @@
 
 A volume is reoriented to the closest canonical orientation (right, anterior, superior) and sliced along its third axis,
 from the feet upwards; the patient's right is at the left of the image and anterior at the top, as `axial` says. An
-image of two dimensions is turned alike if its affine says that it is axial.
+image of two dimensions is turned alike if its affine says that it is axial. A single sagittal or coronal slice is one
+image, with the head at the top and anterior, or the patient's right, at the left.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ def header(path: Path) -> Header:
         colour = image.get_data_dtype().names is not None
         if len(shape) == 2 and flat_turn(image.affine).swap:
             shape = shape[::-1]
+        elif (flat := flat_axis(shape)) is not None:
+            shape = (*shape[:flat], *shape[flat + 1 :])
         return Header(
             shape[2] if len(shape) > 2 else 1, shape[1], shape[0], channels=3 if colour else 1,
             dtype="uint8" if colour else str(image.get_data_dtype()),
@@ -56,6 +59,8 @@ def frames(path: Path, *, like: Path | None = None) -> Iterator[Frame]:
         volume: Any = image.get_fdata(dtype=np.float32) if scaled else np.asanyarray(stored)
         if volume.ndim == 2:
             volume = flat_turn(image.affine).apply(volume)[:, :, None]
+        elif (flat := flat_axis(volume.shape)) is not None:
+            volume = np.moveaxis(volume, flat, 2)
         for number in range(volume.shape[2]):
             piece = volume[:, :, number]
             if piece.dtype.names is not None:
@@ -71,6 +76,12 @@ def flat_turn(affine: NDArray[np.float64]) -> Turn:
     swap = first == 1
     to_right, to_anterior = (affine[0, 1], affine[1, 0]) if swap else (affine[0, 0], affine[1, 1])
     return Turn(swap, rows=bool(to_right < 0), columns=bool(to_anterior < 0))
+
+
+def flat_axis(shape: Sequence[int]) -> int | None:
+    """Return the axis of a single sagittal or coronal slice in a volume towards right, anterior, superior, or None."""
+    single = [axis for axis, size in enumerate(shape) if size == 1]
+    return single[0] if len(shape) == 3 and len(single) == 1 and single[0] != 2 else None
 
 
 def slice_from_array(array: NDArray[Any]) -> NDArray[Any]:
@@ -103,13 +114,16 @@ def stored_shape(path: Path) -> tuple[int, ...]:
 
 
 def grid_of(path: Path) -> Grid | None:
-    """Return the voxel grid of a volume; None for an image of two dimensions.
+    """Return the voxel grid of a volume; None for an image of two dimensions, or a single slice.
 
     Raises:
         ImageError: the file is missing, empty or not a NIfTI image.
     """
     shape = stored_shape(path)
-    return Grid(stored_affine(path), (shape[0], shape[1], shape[2])) if len(shape) == 3 else None
+    if len(shape) != 3:
+        return None
+    grid = Grid(stored_affine(path), (shape[0], shape[1], shape[2]))
+    return grid if grid.flat is None else None
 
 
 def stored_volume(path: Path) -> NDArray[Any]:
@@ -125,11 +139,16 @@ def stored_volume(path: Path) -> NDArray[Any]:
 def standard_grid(path: Path) -> tuple[NDArray[np.float64], int]:
     """Return the affine (4, 4) in the orientation in which the volume is sliced, and the number of slices.
 
+    Its third column leads from slice to slice, also of a single slice that is not axial.
+
     Raises:
         ImageError: the file is missing, empty or not a NIfTI image.
     """
     with _open_image(path) as image:
-        return np.asarray(image.affine, dtype=np.float64), image.shape[2] if len(image.shape) == 3 else 1
+        affine = np.asarray(image.affine, dtype=np.float64)
+        if (flat := flat_axis(image.shape)) is not None:
+            return affine[:, [*(axis for axis in range(3) if axis != flat), flat, 3]], 1
+        return affine, image.shape[2] if len(image.shape) == 3 else 1
 
 
 def _load(path: Path) -> Any:

@@ -19,7 +19,7 @@ class MaskShares:
 
     def __init__(self, folder: Path, mask_values: Mapping[MaskKey, str]) -> None:
         self._database = _database(folder)
-        self._values = sorted((str(value), name) for value, name in mask_values.items())
+        self._values = [(str(value), name) for value, name in mask_values.items()]  # the first name is the background
         self._ends: dict[int, bytes] = {}
 
     def read(self, masks: Sequence[Path], digests: Sequence[str]) -> list[float | None]:

@@ -1,5 +1,6 @@
 """Import images stored as arrays (N, H, W[, C]) in `.npy`, `.npz` and HDF5 files, with masks, labels and patients."""
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,11 @@ class _Labels:
 
     @classmethod
     def read(cls, ref: ArrayRef) -> "_Labels":
+        if sum(size > 1 for size in ref.header.shape[1:]) > 1:
+            raise S4miError(
+                f"{ref.file}: {ref.name} {ref.header.shape} is taken for labels, but has the shape of masks; "
+                f"name it with --masks {shlex.quote(ref.name)}, or leave it out with --labels ''"
+            )
         values = stacks.read(ref.file, ref.key)
         values = values.reshape(len(values), -1) if values.ndim else values.reshape(1, 1)
         if values.dtype.kind == "S":

@@ -81,6 +81,7 @@ def compose_masks(
     """
     rule_key = {"threshold": rule.threshold, "nonzero": rule.nonzero}
     keys = {job: str([key_of(file, {"compose": str(job.target), **rule_key}) for file in job.files]) for job in jobs}
+    journal.begin("compose", keys.values())
     codes: set[MaskKey] = {value for job in jobs if job.target.exists() for value in journal.get(keys[job]) or ()}
     todo = [job for job in jobs if not (job.target.exists() and journal.get(keys[job]) is not None)]
     failed: dict[Path, ImageError] = {}

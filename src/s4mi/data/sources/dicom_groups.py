@@ -1,5 +1,6 @@
 """Groups of DICOM images: the patient, else the study, else the series, so that no split divides a series."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,14 +71,22 @@ def group_dicom(
 ) -> list[Row]:
     """Assign each DICOM row without a group the one of its file; a file without any identifier stays without.
 
+    Where all rows of the same patient that have a group, such as from a table with gaps, have one, it is that.
+
     Args:
         named: turns the hash of an identifier into a pseudonym.
     """
     groups = DicomGroups.of(sources).group
+    given: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.group is not None and row.image in groups:
+            given[groups[row.image]].add(row.group)
+    names = {group: next(iter(of_rows)) for group, of_rows in given.items() if len(of_rows) == 1}
     return [
-        row if row.group is not None or row.image not in groups else replace(row, group=named(groups[row.image]))
+        row if row.group is not None or (group := groups.get(row.image)) is None
+        else replace(row, group=names.get(group) or named(group))
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 def dicom_findings(rows: Sequence[Row], sources: Mapping[Path, DicomSource], *, folder: Path) -> Iterator[Finding]:

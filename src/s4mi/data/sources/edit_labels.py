@@ -45,14 +45,15 @@ def parse_renames(arguments: Collection[str]) -> dict[str, str]:
     """Parse arguments OLD=NEW into a mapping.
 
     Raises:
-        S4miError: an argument has another form.
+        S4miError: an argument has another form, or a class two new names.
     """
     renames = {}
     for argument in arguments:
         old, equals, new = (part.strip() for part in argument.partition("="))
         if not (old and equals and new):
             raise S4miError(f"--rename {argument!r}: not OLD=NEW; use e.g. benign=Benign")
-        renames[old] = new
+        if renames.setdefault(old, new) != new:
+            raise S4miError(f"--rename {argument!r}: {old!r} becomes {renames[old]!r} already; rename each class once")
     return renames
 
 

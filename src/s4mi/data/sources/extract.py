@@ -108,8 +108,7 @@ def extract_images(
         S4miError: no image at all could be extracted.
         OSError: a folder is not writable, or the disk is full.
     """
-    batches = list(_batches(jobs))
-    rule = mask_rule or MaskRule()
+    batches, rule = list(_batches(jobs)), mask_rule or MaskRule()
     limits = series_limits(
         [batch.file for batch in batches if not (batch.mask or batch.member or batch.page)], intensity
     )
@@ -118,6 +117,7 @@ def extract_images(
     ]
     steps = {"rule": str(intensity)} | ({"masks": str(rule)} if rule.active else {})
     keys = [key_of(batch.file, {**batch.step, **steps}) for batch in batches]
+    journal.begin("targets", keys)
     results = {key: result for key in keys if (result := journal.get(key)) is not None}
     todo = [(batch, key) for batch, key in zip(batches, keys, strict=True) if not _is_done(batch, results.get(key))]
     work = partial(_write_batch, intensity=intensity, mask_rule=rule)

@@ -1,5 +1,6 @@
 """Find files by their names in tables: with or without folder and file extension."""
 
+import filecmp
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ class FileLookup:
         for name in names:
             found += _matching(folder, name) if _is_pattern(folder, name) else [folder / name]
         return cls((*found, folder))
+
+    def several(self, cell: str) -> list[Path]:
+        """Return the files that a cell names in several of the folders but the last, unless they are equal."""
+        if len(self.folders) < 3:
+            return []
+        each = [FileLookup((folder,)).find(cell) for folder in self.folders[:-1]]
+        found = list(dict.fromkeys(path for path in each if path is not None))
+        return found if any(not filecmp.cmp(found[0], path, shallow=False) for path in found[1:]) else []
 
     def find(self, cell: str) -> Path | None:
         """Return the file that a cell names, or None if there is none.

@@ -9,6 +9,7 @@ SRC/{train,val,test}/...             any of these, with an official split
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -141,7 +142,24 @@ def _read_part(folder: Path, part: Part | None, *, source: Path, options: Folder
         for image in images
     ]
     findings = [replace(finding, file=_relative_name(mask_root, source)) for finding in matches.findings]
+    if image_root != folder and not unpaired:
+        findings += _beside(folder, image_root, mask_root, source=source, options=options)
     return rows, replace(matches, findings=[*findings, *unpaired])
+
+
+def _beside(
+    folder: Path, image_root: Path, mask_root: Path, *, source: Path, options: FolderOptions
+) -> Iterator[Finding]:
+    """Yield a warning if there are images beside the folder of images, or a note if that folder was named."""
+    roots = (image_root, mask_root)
+    beside = [path for path in image_files(folder) if not any(path.is_relative_to(root) for root in roots)]
+    if beside:
+        count, where = plural(len(beside), "image"), _relative_name(image_root, source)
+        message = (
+            f"{count} outside {where!r} left out: {some([_relative_name(path, source) for path in beside])}; move them "
+            "into it, or list all in a table, if they belong to the data set"
+        )
+        yield Finding("left-out", "note" if options.images else "warning", ".", None, message)
 
 
 def _labels(image: Path, root: Path) -> tuple[str, ...] | None:

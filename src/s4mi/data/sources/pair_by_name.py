@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -96,6 +97,7 @@ def match(
     for mask, stem in stems.items():
         by_path.add((_below(mask, mask_roots) / stem).as_posix(), mask)
         by_name.add(stem, mask)
+    folders = _Folders(image_roots, mask_roots, frozenset(_below(image, image_roots).parts for image in images))
     mask_of = {}
     for image in images:
         stem = naming.image_stem(image)
@@ -103,9 +105,9 @@ def match(
             continue
         same_path = by_path.get((_below(image, image_roots) / stem).as_posix())
         found = same_path[-1] if same_path else by_name.only(stem)
-        if found is not None:
+        if found is not None and folders.may_belong(found, image):
             mask_of[image] = found
-    numbered = _numbered(images, masks, mask_of, naming=naming, roots=(image_roots, mask_roots))
+    numbered = _numbered(images, masks, mask_of, naming=naming, folders=folders)
     further: dict[Path, tuple[Path, ...]] = {}
     for image, more in numbered.items():
         first = mask_of.setdefault(image, more[0])
@@ -113,7 +115,15 @@ def match(
             further[first] = others
     used = [mask for others in further.values() for mask in others]
     fitting = {*used, *(mask for mask in masks if naming.is_mask(mask))}
-    findings = _match_findings(images, [mask for mask in masks if mask in fitting], mask_of, used)
+    twice = _twice(stems, mask_of, {*mask_of.values(), *used}, naming=naming, folders=folders)
+    findings = _match_findings(images, [one for one in masks if one in fitting and one not in twice], mask_of, used)
+    if twice:
+        message = (
+            f"{plural(len(twice), 'mask')} left out, whose images have another mask of the same name: "
+            f"{some([f'{one.parent.name}/{one.name}' for one in twice])}; name one folder with --masks, or keep one "
+            "file"
+        )
+        findings.append(Finding("mask-twice", "warning", "", None, message))
     findings += left_out(
         images, [mask for mask in masks if mask not in fitting], mask_of, fitting=len(fitting), naming=naming
     )
@@ -125,6 +135,40 @@ def match(
         )
         findings.append(Finding("masks-united", "note", "", None, message))
     return Matches(mask_of, further, findings)
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """The folders that images and masks are below, and those below them that hold images."""
+
+    image_roots: Sequence[Path]
+    mask_roots: Sequence[Path]
+    of_images: frozenset[tuple[str, ...]]
+
+    def may_belong(self, mask: Path, image: Path) -> bool:
+        """Whether a mask may be that of an image: not if its folder, such as that of a patient, holds other images."""
+        own = _below(mask, self.mask_roots).parts
+        return not own or own not in self.of_images or own == _below(image, self.image_roots).parts
+
+
+def _twice(
+    stems: Mapping[Path, str],
+    mask_of: Mapping[Path, Path],
+    matched: AbstractSet[Path],
+    *,
+    naming: AffixPattern,
+    folders: _Folders,
+) -> dict[Path, None]:
+    """Return the masks at the path of an image that has another one, in a further folder or with another extension.
+
+    Args:
+        stems: names of all masks without affixes. matched: masks that are used.
+    """
+    paths = {(_below(image, folders.image_roots) / (naming.image_stem(image) or "")).as_posix() for image in mask_of}
+    return {
+        mask: None for mask, stem in stems.items()
+        if mask not in matched and (_below(mask, folders.mask_roots) / stem).as_posix() in paths
+    }  # fmt: skip
 
 
 def left_out(
@@ -163,14 +207,13 @@ def _numbered(
     mask_of: Mapping[Path, Path],
     *,
     naming: AffixPattern,
-    roots: tuple[Sequence[Path], Sequence[Path]],
+    folders: "_Folders",
 ) -> dict[Path, list[Path]]:
     """Return the masks whose names are those of an image's mask with a number before or after the suffix."""
-    image_roots, mask_roots = roots
     by_path, by_name = NameIndex[Path](), NameIndex[Path]()
     for image in images:
         if (stem := naming.image_stem(image)) is not None:
-            by_path.add((_below(image, image_roots) / stem).as_posix(), image)
+            by_path.add((_below(image, folders.image_roots) / stem).as_posix(), image)
             by_name.add(stem, image)
     taken = set(mask_of.values())
     found: dict[Path, list[Path]] = defaultdict(list)
@@ -178,9 +221,9 @@ def _numbered(
         if mask in taken:
             continue
         for stem in naming.numbered_stems(mask):
-            same_path = by_path.get((_below(mask, mask_roots) / stem).as_posix())
+            same_path = by_path.get((_below(mask, folders.mask_roots) / stem).as_posix())
             image_of = same_path[-1] if same_path else by_name.only(stem)
-            if image_of is not None:
+            if image_of is not None and folders.may_belong(mask, image_of):
                 found[image_of].append(mask)
                 break
     return found

@@ -13,11 +13,12 @@ from s4mi.data.sources.find_arrays import find_stacks, is_arrays
 from s4mi.data.sources.isic2017 import is_isic2017, read_isic2017
 from s4mi.data.sources.medmnist import is_medmnist, read_medmnist
 from s4mi.data.sources.nnunet import SPLITS, NnunetOptions, is_nnunet, read_nnunet, separate_channels
-from s4mi.data.sources.read_table import ENCODING, read_table
+from s4mi.data.sources.read_table import ENCODING, SourceTable, read_table
 from s4mi.data.sources.split_lists import apply_split_lists
-from s4mi.data.sources.suggest import choose_table, command_arguments, suggest_options, with_files
+from s4mi.data.sources.suggest import TableChoice, choose_table, command_arguments, suggest_options, with_files
 from s4mi.data.sources.suggest_files import suggest_lists
 from s4mi.data.sources.suggest_folder import suggest_folder
+from s4mi.data.sources.suggest_patient_table import suggest_patient_table
 from s4mi.data.sources.table import find_tables, read_tables, tables_in
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import FoundDataset
@@ -60,16 +61,34 @@ def propose(path: Path) -> Proposal:
         return _arrays(path)
     tables = {} if path.is_dir() and len(tables_in(path)) > 1 and not _by_part(path) else find_tables(path)
     if not tables and path.is_dir() and (choice := choose_table(tables_in(path))) is not None:
-        proposal = _table(choice.path, choice.options)
-        note = Finding("several-tables", "warning", ".", None, choice.note)
-        return replace(proposal, found=replace(proposal.found, findings=(note, *proposal.found.findings)))
+        return _chosen(choice)
     if tables:
         first = tables.get("train") or next(iter(tables.values()))
         table = read_table(first, option=ENCODING)
         others = [read_table(other, option=ENCODING) for other in tables.values() if other != first]
-        return _table(path, with_files(table, suggest_options(table), others=others))
+        proposal = _table(path, with_files(table, suggest_options(table), others=others))
+        of_patients = _of_patients(path, table) if len(tables) == 1 and not proposal.found.rows else None
+        return of_patients or proposal
     found, kind, arguments = suggest_folder(path)
     return _proposal(found, kind, path, *arguments)
+
+
+def _chosen(choice: TableChoice) -> Proposal:
+    proposal = _table(choice.path, choice.options)
+    note = Finding("several-tables", "warning", ".", None, choice.note)
+    return replace(proposal, found=replace(proposal.found, findings=(note, *proposal.found.findings)))
+
+
+def _of_patients(path: Path, table: SourceTable) -> Proposal | None:
+    """Return the import of the images whose patients a table lists: from another table beside it, or from folders."""
+    folder = path.parent if path.is_file() else path
+    if path.is_file() and (choice := choose_table(tables_in(folder))) is not None:
+        return _chosen(choice)
+    suggested = suggest_patient_table(table, folder)
+    if suggested is None:
+        return None
+    found, kind, arguments = suggested
+    return _proposal(found, kind, folder, *arguments)
 
 
 def _by_part(path: Path) -> bool:
@@ -90,6 +109,7 @@ def _table(path: Path, options: TableOptions) -> Proposal:
     lists = suggest_lists(found.folder, [row.image for row in found.rows])
     arguments = [argument for name in lists for argument in ("--split-list", name)]
     found = apply_split_lists(found, lists)
+    options = replace(options, split=None) if lists else options  # the lists replace the column
     return _proposal(found, "table", path, *command_arguments(options), *arguments)
 
 

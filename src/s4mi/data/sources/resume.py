@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from s4mi.data.files import decoding_revision
+from s4mi.data.spec import SPEC_NAME
 from s4mi.records.atomic import make_private
 from s4mi.records.plain import load_json
 
@@ -47,10 +48,26 @@ class ImportJournal:
         return self._known.get(key)
 
     def note(self, key: str, value: Any) -> None:
-        """Record a JSON-serialisable result under `key`."""
+        """Record a JSON-serialisable result under `key`; None: no result."""
         self._known[key] = value
         self._file.write(json.dumps({"key": key, "value": value}) + "\n")
         self._file.flush()
+
+    def begin(self, step: str, keys: Collection[str]) -> None:
+        """Forget the results of a kind of step under other keys: the files that they wrote may be written anew.
+
+        Otherwise an import with other settings, and then again with the first ones, would take the files of the second
+        for those of the first. If any are written anew, a data set that is replaced has no `dataset.yaml` from here on:
+        after a failure it would describe other images.
+
+        Args:
+            step: what only the keys of this kind of step contain.
+        """
+        wanted = {*keys}
+        for key in [key for key in self._known if f'"{step}"' in key and key not in wanted]:
+            self.note(key, None)
+        if any(self.get(key) is None for key in wanted):
+            (self._path.parent / SPEC_NAME).unlink(missing_ok=True)
 
 
 def key_of(file: Path, step: Mapping[str, Any]) -> str:

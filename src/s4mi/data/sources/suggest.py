@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,11 @@ def _unclear(table: SourceTable, columns: Sequence[str]) -> dict[str, Any]:
     return options
 
 
+def has_image_column(table: SourceTable) -> bool:
+    """Whether a column is called after images, whether or not its cells are files."""
+    return any(_plain(column) in IMAGES for column in table.columns)
+
+
 def _plain(column: str) -> str:
     """Return the name of a column in lower case, with `_` for spaces and other signs: `Patient ID`, `PatientId`."""
     return re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
@@ -209,8 +215,12 @@ def with_files(table: SourceTable, options: TableOptions, *, others: Sequence[So
 
 
 def _joined(tables: Mapping[Path, SourceTable], choice: TableChoice) -> TableOptions:
-    """Return the options with a further table joined that names patients, if the chosen one does not."""
+    """Return the options with a further table joined that names patients, or labels, if the chosen one does not."""
     options, chosen = choice.options, tables[choice.path]
+    if options.label is None and not options.one_hot:
+        others = {path: table for path, table in tables.items() if path != choice.path}
+        if (labelled := _with_labels_of_patients(chosen, options, others)) is not None:
+            return labelled
     if options.group is not None or options.image is None:
         return options
     own = {record.cells[options.image].partition(".")[0] for record in chosen.records}
@@ -223,6 +233,34 @@ def _joined(tables: Mapping[Path, SourceTable], choice: TableChoice) -> TableOpt
             on = None if other.image == options.image else f"{options.image}={other.image}"
             return replace(options, join=(Path(path.name),), join_on=on, group=other.group, group_pattern="")
     return options
+
+
+def _with_labels_of_patients(
+    chosen: SourceTable, options: TableOptions, others: Mapping[Path, SourceTable]
+) -> TableOptions | None:
+    """Return the options with the first other table joined that has a row, and a label, for each patient."""
+    for path, table in others.items():
+        other = suggest_options(table)
+        if other.label is None or other.label in chosen.columns:
+            continue
+        shared = [column for column in chosen.columns if column in table.columns and column != options.image]
+        for own in [options.group] if options.group else shared:
+            patients = {record.cells[own] for record in chosen.records} - {""}
+            columns = table.columns if options.group else (own,)
+            theirs = next((column for column in columns if patients and _lists_each(table, column, patients)), None)
+            if theirs is not None:
+                return replace(
+                    other, image=options.image, mask=options.mask, group=own, split=options.split,
+                    images=options.images, masks=options.masks, join=(Path(path.name),),
+                    join_on=own if theirs == own else f"{own}={theirs}",
+                )  # fmt: skip
+    return None
+
+
+def _lists_each(table: SourceTable, column: str, patients: AbstractSet[str]) -> bool:
+    """Whether a column holds each of these patients, and no cell twice."""
+    cells = [record.cells[column] for record in table.records]
+    return patients <= {*cells} and len({*cells}) == len(cells)
 
 
 def command_arguments(options: TableOptions) -> list[str]:

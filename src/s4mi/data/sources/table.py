@@ -185,6 +185,9 @@ def _require_matches(options: TableOptions, folders: Sequence[Path]) -> None:
     if options.one_hot:
         given: dict[str, object] = {"--label-separator": options.separator}
         refuse_unused(given, because="with --one-hot", hint="name a column of classes with --label instead")
+        if absent := next((name for name in options.negatives if name not in options.one_hot), None):
+            hint = nearest(absent, options.one_hot) or "; add it to --one-hot, or leave it out"
+            raise S4miError(f"--negative {absent!r}: no such column in --one-hot{hint}")
     else:
         given = {"--blank": options.blank, "--uncertain": options.uncertain}
         refuse_unused(given, because="without --one-hot", hint="name the columns of 0 and 1 with --one-hot")
@@ -222,7 +225,12 @@ def labels_of(
         S4miError: a column is missing.
     """
     reader = TableReader(table, options, part=None, source=source)
-    labels = {record.cells[reader.image]: reader.labels(record).names for record in table.records}
+    labels: dict[str, tuple[str, ...] | None] = {}
+    for record in table.records:
+        cell, names = record.cells[reader.image], reader.labels(record).names
+        if labels.setdefault(cell, names) != names:
+            message = f"image {cell!r} is in another line with other labels; keep one row"
+            reader.findings.append(Finding("image-twice", "error", _name(table.path, source), record.line, message))
     return labels, reader.findings
 
 

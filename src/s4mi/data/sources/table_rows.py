@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from s4mi.data.files import suffix_of
-from s4mi.data.formats import nifti, nrrd
+from s4mi.data.files import SUFFIXES, stem_of, suffix_of
+from s4mi.data.formats import arrays, nifti, nrrd, raster, tiff
 from s4mi.data.names import normalised
 from s4mi.data.relative_name import relative_name
 from s4mi.data.row import PARTS, Row
@@ -20,13 +20,16 @@ from s4mi.data.sources.table_labels import parse_labels
 from s4mi.data.sources.table_options import TableOptions
 from s4mi.data.sources.types import PART_NAMES
 from s4mi.data.spec import Finding
+from s4mi.data.walk import image_files
 from s4mi.errors import S4miError, nearest
 from s4mi.records import Part
 
 SET_FOLDER, OR_SKIP = "set its folder with --{}s", ", or use --skip-missing"
+LOST_ZEROS = "there is a file {!r}: store the column as text, with its zeros, in the spreadsheet"
 NOWHERE = SET_FOLDER.format("image") + OR_SKIP
 """How the message on an image ends that is in no folder below that of the table."""
-VOLUMES = (*nifti.SUFFIXES, *nrrd.SUFFIXES)
+VOLUMES = (*nifti.SUFFIXES, *nrrd.SUFFIXES, *tiff.SUFFIXES, *arrays.SUFFIXES, *raster.MULTI_FRAME)
+"""Extensions of files that may hold several images, which an import keeps together."""
 
 
 @dataclass
@@ -41,6 +44,7 @@ class TableReader:
     label_names: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     _folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _numbers: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         options = self.options
@@ -98,7 +102,7 @@ class TableReader:
             self.findings[:] = [*kept, replace(missing[0], line=1, message=message)]
 
     def _note_lacking_patients(self, rows: list[Row]) -> None:
-        """Warn of volumes without a patient among others, as merged cells leave them.
+        """Warn of volumes and stacks without a patient among others, as merged cells leave them.
 
         Each becomes a patient of its own, so that no later check would see that one is missing.
         """
@@ -168,6 +172,10 @@ class TableReader:
             folders = " or ".join(str(folder) for folder in lookup.folders)
             message = f"{kind} {cell!r} not found in {folders}; {self._place(column, cell, kind)}{OR_SKIP}"
             self._error(f"missing-{kind}", record, message)
+        elif several := lookup.several(cell):
+            names = " and ".join(relative_name(one, self.folder) for one in several)
+            message = f"{kind} {cell!r} is in several folders ({names}); write the folder in the cell, or name one with"
+            self._error(f"ambiguous-{kind}", record, f"{message} --{kind}s")
         return path
 
     def _place(self, column: str, cell: str, kind: str) -> str:
@@ -177,8 +185,18 @@ class TableReader:
             self._folders[kind] = suggest_images(self.folder, cells, masks=kind == "mask")
         names = self._folders[kind]
         if FileLookup.below(self.folder, names).find(cell) is None:
-            return SET_FOLDER.format(kind)
+            padded = self._with_zeros(cell)
+            return LOST_ZEROS.format(padded) if padded else SET_FOLDER.format(kind)
         return f"use {shlex.join(argument for name in names for argument in (f'--{kind}s', name))}"
+
+    def _with_zeros(self, cell: str) -> str:
+        """Return the name of a file that differs from a cell only in zeros before its number, or `''`."""
+        if self._numbers is None:
+            stems = [stem_of(file) for file in image_files(self.folder)]
+            self._numbers = {stem.lstrip("0"): stem for stem in stems if stem.isdecimal()}
+        stem = stem_of(Path(cell)) if suffix_of(Path(cell)) in SUFFIXES else cell
+        other = self._numbers.get(stem.lstrip("0"), "") if stem.isdecimal() else ""
+        return "" if other == stem else other
 
     def _labels(self, record: TableRow) -> tuple[str, ...] | None:
         cell = record.cells[self.label] if self.label else ""

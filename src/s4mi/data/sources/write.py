@@ -124,6 +124,7 @@ def _write(
     findings += warnings
     spec = _spec(replace(found, rows=rows), naming=naming, mask_values=mask_values)
     if targets:
+        (destination / SPEC_NAME).unlink(missing_ok=True)  # of a data set whose files are replaced
         written_already = {*found.embedded, *composed.targets}
         copy_all({path: target for path, target in targets.items() if path not in written_already}, progress=progress)
         rows = tuple(

@@ -52,10 +52,13 @@ def write_composed_masks(
         S4miError: the masks of an image cannot be united.
     """
     masks = {row.mask for row in rows if row.mask is not None} - set(found.embedded)
-    composed = {
-        mask: targets[mask].with_suffix(".png") for mask in masks if naming.mask_rule.active or mask in found.united
-    }
+    chosen = {mask for mask in masks if naming.mask_rule.active or mask in found.united}
+    composed = {mask: targets[mask].with_suffix(".png") for mask in chosen}
+    written = [*composed.values(), *(target for path, target in targets.items() if path not in chosen)]
+    if len({*written}) < len(written):  # masks of one name with different extensions
+        composed = {mask: targets[mask].with_name(f"{targets[mask].name}.png") for mask in chosen}
     if not composed:
+        journal.begin("compose", ())
         return ComposedMasks({}, rows, frozenset(), ())
     jobs = [ComposeJob((mask, *found.united.get(mask, ())), target) for mask, target in composed.items()]
     work = partial(progress, "writing masks")

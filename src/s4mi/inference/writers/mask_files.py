@@ -99,12 +99,14 @@ def write_nifti_mask(path: Path, slices: Pixels, image: Path) -> None:
     """Write (N, H, W) slices, oriented as `formats.nifti` reads the volume `image`, with its orientation and affine."""
     nibabel = require_extra("nibabel", extra="nifti", purpose=f"{path.name}: writing NIfTI")
     source = nibabel.load(image)
-    upright = np.stack([nifti.array_from_slice(plane) for plane in slices], axis=2)  # (X, Y, Z) in RAS orientation
+    planes = [nifti.array_from_slice(plane) for plane in slices]
     if len(source.shape) == 2:
-        volume = nifti.flat_turn(source.affine).undo(upright[:, :, 0])
+        volume = nifti.flat_turn(source.affine).undo(planes[0])
     else:
         orientations = nibabel.orientations
         stored = orientations.io_orientation(source.affine)
+        flat = nifti.flat_axis([source.shape[axis] for axis in np.argsort(stored[:, 0])])
+        upright = np.stack(planes, axis=2 if flat is None else flat)  # (X, Y, Z) in RAS orientation
         back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), stored)
         volume = orientations.apply_orientation(upright, back)
     mask = nibabel.Nifti1Image(np.ascontiguousarray(volume), source.affine)
