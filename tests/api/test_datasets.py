@@ -17,6 +17,7 @@ from parsed_page import Page
 from s4mi.config import RunConfig
 from s4mi.data.splits.split_file import read_split_hash
 from s4mi.errors import S4miError
+from s4mi.training.features import FOLDER
 
 Quick = Callable[..., RunConfig]
 
@@ -126,6 +127,14 @@ def test_a_plain_folder_is_told_how_to_become_a_data_set(lesions: Path) -> None:
     assert "no errors, no warnings" in shown
     with pytest.raises(S4miError, match="import it first"):
         s4mi.check(lesions / "images", backbone="tiny_resnet", weights="none", progress=False)
+
+
+def test_features_are_kept_in_the_cache_that_is_given(lesions: Path, tmp_path: Path) -> None:
+    """Where an erasure with the same cache finds them."""
+    s4mi.check(
+        lesions, duplicates=False, backbone="tiny_resnet", weights="none", cache=tmp_path / "cache", progress=False
+    )
+    assert any((tmp_path / "cache" / FOLDER).iterdir())
 
 
 def test_a_split_is_that_of_a_run_and_can_be_saved_for_one(tmp_path: Path, lesions: Path, quick: Quick) -> None:

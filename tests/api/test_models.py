@@ -1,7 +1,9 @@
 """Predictions in memory are those that the command writes, whatever the images come as."""
 
 import csv
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from s4mi.config import RunConfig
 from s4mi.data.files import read_frame
 from s4mi.data.manifest import load_manifest
 from s4mi.data.masks import read_mask
+from s4mi.data.spec import load_spec, write_spec
 from s4mi.data.splits.split_file import read_parts
 from s4mi.errors import S4miError
 from s4mi.inference.overlays.masks import class_overlay, comparison_overlay
@@ -209,8 +212,6 @@ def test_errors_are_those_of_the_command(runs: dict[str, s4mi.Run], s4mi: Comman
 def test_of_a_range_rule_real_numbers_are_refused_in_one_line(
     runs: dict[str, s4mi.Run], tmp_path: Path, files: list[Path]
 ) -> None:
-    import shutil
-
     shutil.copytree(runs["multiclass"].path, tmp_path / "run")
     spec = tmp_path / "run" / "dataset.yaml"
     spec.write_text(spec.read_text().replace("intensity: percentiles:0.1:99.9", "intensity: range"))
@@ -297,6 +298,52 @@ def test_options_are_those_of_the_command(runs: dict[str, s4mi.Run], s4mi: Comma
         assert [row[name] for name in one.classes] == [f"{p:.6f}" for p in one.probabilities.tolist()]
     with pytest.raises(S4miError, match=r"overlap must be in \[0, 1\) \(given 1\)"):
         run.predict(pixels, overlap=1)
+
+
+def test_a_model_and_its_predictions_stay_the_same_after_a_change_of_folder(
+    runs: dict[str, s4mi.Run], files: list[Path], lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs["multiclass"].path
+    monkeypatch.chdir(run.parent)
+    model = s4mi.load(run.name)
+    assert repr(model).startswith(f"Model({run.name!r})")
+    one = model.predict(os.path.relpath(files[0], run.parent))
+    shown = one.pixels
+    monkeypatch.chdir("/")
+    assert (model.path, model.runs) == (run, (run,))
+    assert model.history.equals(runs["multiclass"].history)
+    assert np.array_equal(one.pixels, shown)
+    assert len(model.predict(lesions, part="test")) > 0
+    assert s4mi.predict(model, files[0], tmp_path / "out", progress=False).images == 1
+
+
+def test_files_are_predicted_by_the_models_that_are_loaded(
+    runs: dict[str, s4mi.Run], files: list[Path], tmp_path: Path
+) -> None:
+    """Also where the study has gone on since, so that loading it again would select another run, or none."""
+    shutil.copytree(runs["multiclass"].path, tmp_path / "study" / "runs" / "a-seed0")
+    model = s4mi.load(tmp_path / "study", precision="bf16")
+    shutil.copytree(runs["multilabel"].path, tmp_path / "study" / "runs" / "b-seed0")
+    with pytest.raises(S4miError, match="its runs cannot be compared"):
+        s4mi.load(tmp_path / "study")
+    made = s4mi.predict(model, files, tmp_path / "out", progress=False)
+    assert made.table["decision"].to_list() == [one.label for one in model.predict(files)]
+    assert made.reason == model.reason
+    assert json.loads((tmp_path / "out" / "predict.json").read_text())["precision"] == ["bf16"]
+
+
+def test_a_true_mask_of_other_classes_is_no_truth(
+    runs: dict[str, s4mi.Run], lesions: Path, tmp_path: Path
+) -> None:
+    """Its numbers stand for other classes than those of the prediction."""
+    data = shutil.copytree(lesions, tmp_path / "data")
+    spec = load_spec(data)
+    named = {key: "hair" if name == "lesion" else name for key, name in spec.mask_values.items()}
+    write_spec(data, spec.model_copy(update={"mask_values": named}))
+    one = runs["segmentation"].predict(data)[3]
+    with pytest.raises(S4miError, match=r"has the classes background, hair, but the model background, lesion; pass a"):
+        one.overlay(truth=True)
+    assert one.overlay(truth=one.mask).size == one.overlay().size
 
 
 @pytest.mark.long

@@ -44,3 +44,11 @@ def test_numbers_of_numpy_are_settings() -> None:
 def test_an_unknown_part_names_those_there_are(lesions: Path) -> None:
     with pytest.raises(s4mi.S4miError, match=r"unknown part 'validation'.*choose from train, val, test"):
         rows_in_part(load_manifest(lesions), [], "validation", hint="")  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers_of_images(lesions: Path) -> None:
+    data = s4mi.Dataset(lesions)
+    assert np.array_equal(data.image(np.int64(3)), data.image(3))
+    assert np.array_equal(data.mask(np.uint8(59)), data.mask(-1))
+    with pytest.raises(s4mi.S4miError, match="no image 60; it has 60 images, counted from 0"):
+        data.image(np.int64(60))

@@ -64,6 +64,15 @@ def test_of_a_technique_at_several_label_fractions_the_largest_counts(tmp_path: 
     assert select_runs(folder).why == "a-100pct: best seed a-100pct-seed0 (validation f1_macro 0.600, mean of 1 seed)"
 
 
+def test_a_larger_label_fraction_counts_though_fewer_of_its_seeds_are_finished(tmp_path: Path, trained: Path) -> None:
+    scores = {"runs/a-10pct-seed0": 0.9, "runs/a-10pct-seed1": 0.9, "runs/a-100pct-seed0": 0.6}
+    folder = study(tmp_path, trained / "a-seed0", scores)
+    for name in ("a-10pct-seed0", "a-10pct-seed1"):
+        record = json.loads((folder / "runs" / name / "record.json").read_text())
+        (folder / "runs" / name / "record.json").write_text(json.dumps(record | {"label_fraction": 10.0}))
+    assert select_runs(folder).runs == (folder / "runs/a-100pct-seed0",)
+
+
 def test_runs_chosen_without_validation_predict_where_there_is_nothing_to_choose(tmp_path: Path, trained: Path) -> None:
     one = study(tmp_path / "one", trained / "a-seed0", {"runs/a-seed1": 0.1, "runs/a-seed0": 0.2})
     two = study(tmp_path / "two", trained / "a-seed0", {"runs/a-seed0": 0.1, "runs/b-seed0": 0.2})

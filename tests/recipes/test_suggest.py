@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import s4mi
 from conftest import DEDL, TRANSFER
 from s4mi.active_learning.committee import Committee
 from s4mi.active_learning.strategies import Strategy
@@ -36,6 +37,9 @@ from s4mi.recipes.suggest import SuggestOptions, suggest
 from s4mi.recipes.train import train
 from s4mi.training.run_dir import RunDir
 from s4mi.training.run_method import load_method, make_runtime
+from s4mi.viewer.changes import Annotated
+from s4mi.viewer.workspace import open_workspace
+from s4mi.viewer.writing import Writing
 
 Quick = Callable[..., RunConfig]
 CROSS = {"name": "cross_teaching", "cnn": "small_unet", "transformer": "tiny_swin_unet", "transformer_weights": "none"}
@@ -107,6 +111,31 @@ def test_the_same_command_chooses_the_same(tmp_path: Path, study: Path, sparse: 
             options=SuggestOptions(count=9, strategy=Strategy("both", "typicality")),
         )
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_images_answered_or_skipped_on_the_page_are_not_suggested_though_nothing_is_merged(
+    tmp_path: Path, study: Path, sparse: Path
+) -> None:
+    data = shutil.copytree(sparse, tmp_path / "data")
+    run = study / "runs" / "ft-100pct-seed0"
+
+    def chosen(source: Path, **options: Any) -> set[str]:
+        made = s4mi.suggest(source, data, tmp_path / "next.csv", count=100, per_patient=0, progress=False, **options)
+        return {*made.table["id"]}
+
+    before, cold = chosen(run), chosen(run, cold_start=True)
+    labelled, masked, skipped, cleared, *_ = sorted(before)
+    space = open_workspace(data)
+    of = space.numbers
+    space.annotations.set_labels(of[labelled], ("nevus",), Writing("c-1", 0))
+    ones = np.ones((48, 48), dtype=np.uint8)
+    space.annotations.set_mask(of[masked], ones, Annotated(mask="edited"), Writing("c-1", 0))
+    space.annotations.skip(of[skipped], "blurred", Writing("c-1", 0))
+    space.annotations.set_labels(of[cleared], ("nevus",), Writing("c-1", 0))
+    space.annotations.undo(of[cleared], Writing("c-1", space.annotations.last))
+    space.close()
+    assert chosen(run) == before - {labelled, skipped}
+    assert chosen(run, cold_start=True) == cold - {labelled, masked, skipped}
 
 
 def test_no_patient_has_more_than_asked_for(tmp_path: Path, study: Path, sparse: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from s4mi.data.masks import read_mask
 from s4mi.data.versions import load_version
-from s4mi.viewer.annotations import Writing
+from s4mi.viewer.writing import Writing
 
 
 def test_a_stroke_changes_exactly_the_pixels_sent(tab, lesion_copy: Path) -> None:

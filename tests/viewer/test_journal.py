@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from s4mi.data.annotations.journal import NAME, Journal, encode, parse, read_journal
 from s4mi.errors import S4miError
-from s4mi.viewer.annotations import Annotations, Writing
+from s4mi.viewer.annotations import Annotations
 from s4mi.viewer.changes import Annotated
+from s4mi.viewer.writing import Writing
 
 SIZE = (5, 7)
 TRUTH = np.arange(35, dtype=np.uint8).reshape(SIZE) % 3

@@ -158,3 +158,14 @@ def test_a_real_label_studio_gets_pre_annotations_that_merge_as_predicted(
     for row, mask in zip(after.rows[:4], predicted, strict=True):
         assert row.mask is not None
         assert np.array_equal(read_mask(row.mask, after.spec.mask_values), mask)
+
+
+def test_a_task_whose_image_cannot_be_read_gets_no_result_and_stops_no_other(backend: Tab) -> None:
+    broken, good = backend.space.row(5), backend.space.row(6)
+    broken.image.write_bytes(b"no image")
+    tasks = [{"id": 1, "data": {"id": broken.id}}, {"id": 2, "data": {"id": good.id}}]
+    answer = send(backend, "r1/predict", {"tasks": tasks, "label_config": CHOICES})
+    assert answer.status_code == 200, answer.text
+    first, second = answer.json()["results"]
+    assert (first["result"], first["score"]) == ([], 0)
+    assert len(second["result"]) == 1

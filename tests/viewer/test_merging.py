@@ -118,6 +118,40 @@ def test_a_journal_whose_merge_was_not_written_keeps_everything(tab, lesion_copy
     assert open_tab(lesion_copy).get("session")["changes"]["labels"] == 1
 
 
+def test_answers_follow_their_images_where_the_manifest_was_changed_elsewhere(tab, lesion_copy: Path) -> None:
+    """Without the first image every other has another row number, while the version is the same."""
+    tab.change("POST", 4, "start", {"from": "nothing"})
+    tab.change("POST", 4, "strokes", np.ones((6, 9), dtype=np.uint8), x=20, y=11)
+    painted = tab.mask(4, "edited")
+    tab.change("PUT", 6, "labels", {"labels": ["melanoma"]})
+    tab.change("PUT", 0, "labels", {"labels": ["melanoma"]})
+    before = load_version(lesion_copy)
+    of_mask, of_label = before.rows[4].id, before.rows[6].id
+    write_dataset(lesion_copy, before.spec, before.rows[1:])
+    checked = tab.write("POST", "merge", {"dry_run": True, "replace": True}).json()
+    assert (checked["errors"], checked["annotated"] + checked["same"]) == ([], 2)
+    assert [one["name"] for one in tab.get("changes")["images"]] == [of_mask, of_label]
+    assert merge(tab, replace=True)["version"] == 2
+    after = load_version(lesion_copy)
+    found = {row.id: row for row in after.rows}
+    assert np.array_equal(read_mask(found[of_mask].mask, after.spec.mask_values), painted)
+    assert found[of_label].labels == ("melanoma",)
+    for row in before.rows[1:]:
+        assert row.id == of_label or found[row.id].labels == row.labels
+        assert row.id == of_mask or found[row.id].mask == row.mask
+    assert [entry["id"] for entry in tab.space.annotations.lost] == [before.rows[0].id]  # kept, should it return
+
+
+def test_the_parts_of_a_run_follow_their_images(tab, lesion_copy: Path) -> None:
+    manifest = load_version(lesion_copy)
+    count = len(manifest.rows)
+    tab.space.parts = {"train": range(2, count), "val": [0], "test": [1]}
+    write_dataset(lesion_copy, manifest.spec, manifest.rows[1:])
+    tab.space.reload()
+    assert tab.space.parts == {"train": [*range(1, count - 1)], "val": [], "test": [0]}
+    assert [tab.space.columns.part(n) for n in (0, 1, count - 2)] == ["test", "train", "train"]
+
+
 def test_changes_of_images_that_are_gone_survive_a_merge_and_return_with_them(
     tab, lesion_copy: Path, open_tab: Callable
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import s4mi
+from s4mi.data.annotations.journal import FOLDER, NAME, read_journal
 from s4mi.data.spec import load_spec, write_spec
 from s4mi.errors import S4miError
 from s4mi.viewer.server import ServerOptions, ViewServer
@@ -136,3 +137,22 @@ def test_every_open_page_is_told_of_a_change(lesion_copy: Path) -> None:
         told = json.loads(next(lines).removeprefix(b"data: "))
         assert (told["n"], told["by"], told["changes"]["labels"]) == (3, "c-1", 1)
         events.close()
+
+
+def test_a_view_answers_from_its_data_set_after_a_change_of_folder(
+    lesion_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lesion_copy.parent)
+    with s4mi.view(lesion_copy.name) as view:
+        monkeypatch.chdir("/")
+        address, token = view.url.split("/?token=")
+        headers = {"Authorization": f"Bearer {token}", "X-S4MI": "1", "X-Client": "c-1"}
+        headers["Content-Type"] = "application/json"
+        for method, path, body in (
+            ("PUT", "images/3/labels?base_revision=0", {"labels": ["nevus"]}),
+            ("POST", "merge", {"dry_run": False, "replace": True}),
+        ):
+            request = urllib.request.Request(f"{address}/api/{path}", json.dumps(body).encode(), headers, method=method)
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                assert answer.status == 200
+    assert read_journal(lesion_copy / FOLDER / NAME).entries[-1]["op"] == "begin"

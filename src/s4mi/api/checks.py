@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s4mi.api.inputs import StrPath, as_path
@@ -109,8 +110,8 @@ def check(
         backbone: timm network that also finds near-duplicates by its features; None for none.
         weights: weights of that network: imagenet, none, or a file.
         distance: greatest cosine distance of near-duplicates, in [0, 1].
-        cache: folder where hashes, thumbnails and the pairs that were compared are kept for other commands; None: that
-            of runs.
+        cache: folder where hashes, thumbnails, features and the pairs that were compared are kept for other commands;
+            None: that of runs.
         progress: True shows a bar (terminal, notebook); a function is called with what is done, done and total.
 
     Raises:
@@ -120,24 +121,25 @@ def check(
         from s4mi.data.checks.check import check_path
         from s4mi.data.loading.default_cache import default_cache
 
+        place = default_cache() if cache is None else as_path(cache)
         reports: Sequence[CheckReport] = check_path(
-            as_path(path), duplicates=duplicates, cache=default_cache() if cache is None else as_path(cache),
+            as_path(path), duplicates=duplicates, cache=place,
             progress=lambda done, total: step("decoding", done, total),
         )  # fmt: skip
         if backbone is not None:
-            reports = [_with_near_duplicates(one, backbone, weights, distance, step) for one in reports]
+            reports = [_with_near_duplicates(one, backbone, weights, distance, place, step) for one in reports]
     return CheckOutput(tuple(reports))
 
 
 def _with_near_duplicates(
-    report: "CheckReport", backbone: str, weights: str, distance: float, step: StepCallback
+    report: "CheckReport", backbone: str, weights: str, distance: float, cache: Path, step: StepCallback
 ) -> "CheckReport":
-    from s4mi.data.loading.default_cache import default_cache
     from s4mi.inference.near_duplicates import NearDuplicateSearch, find_near_duplicates
+    from s4mi.training.features import FOLDER
 
     if report.command is not None:
         raise S4miError(f"{report.path}: not a data set folder yet, which near-duplicates need; import it first")
-    search = NearDuplicateSearch(backbone, weights=weights, distance=distance, store=default_cache() / "features")
+    search = NearDuplicateSearch(backbone, weights=weights, distance=distance, store=cache / FOLDER)
     found = find_near_duplicates(
         report.path, search, known=report.findings, progress=lambda done, total: step("comparing images", done, total)
     )

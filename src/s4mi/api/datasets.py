@@ -1,10 +1,11 @@
 """A data set in Python: what it holds, its images and masks, its check and its splits."""
 
+import operator
 import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from s4mi.api.inputs import StrPath, as_path, one_of, shown_path
 from s4mi.api.progress import StepCallback
@@ -126,7 +127,7 @@ class Dataset(os.PathLike[str]):
         values = {part: [own[i] for own in counted.values()] for i, part in enumerate(columns)}
         return polars.DataFrame({"count": [*counted], **values})
 
-    def image(self, which: int | str) -> "Pixels":
+    def image(self, which: SupportsIndex | str) -> "Pixels":
         """(H, W, 3) uint8 RGB of an image by its row number or id, read as in training, before it is resized.
 
         Raises:
@@ -140,7 +141,7 @@ class Dataset(os.PathLike[str]):
         except S4miError as error:
             raise S4miError(f"{row.image}: {error}") from error
 
-    def mask(self, which: int | str) -> "Pixels | None":
+    def mask(self, which: SupportsIndex | str) -> "Pixels | None":
         """(H, W) uint8 class indices of a mask by its row number or id, 255 where ignored; None without a mask.
 
         Raises:
@@ -163,11 +164,12 @@ class Dataset(os.PathLike[str]):
 
         return check(self.path, duplicates=duplicates, progress=progress)
 
-    def _row(self, which: int | str) -> "Row":
+    def _row(self, which: SupportsIndex | str) -> "Row":
         from s4mi.errors import nearest
 
         rows = self._manifest.rows
-        if isinstance(which, int):
+        if not isinstance(which, str):
+            which = operator.index(which)  # numbers of NumPy too
             if not -len(rows) <= which < len(rows):
                 raise S4miError(f"{self.path}: no image {which}; it has {plural(len(rows), 'image')}, counted from 0")
             return rows[which]

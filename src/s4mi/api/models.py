@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 
 from s4mi.api.history import history_of
 from s4mi.api.images import list_images
-from s4mi.api.inputs import StrPath, as_path, one_of
+from s4mi.api.inputs import StrPath, as_path, one_of, shown_path
 from s4mi.api.predictions import Prediction, PredictionList, PredictionSource
 from s4mi.api.progress import StepCallback, step_progress
 from s4mi.api.quiet import quiet
@@ -51,7 +51,7 @@ def load(
         from s4mi.inference.load import load_models
 
         one_of("precision", precision, ("auto", "32", "bf16"))
-        path = as_path(path)
+        path = as_path(path).absolute()  # stays the same after os.chdir
         loaded = load_models(path, ensemble=ensemble, task=task, clusters=clusters, precision=precision)
     return Model(loaded, path, task=task, ensemble=ensemble, clusters=clusters)
 
@@ -71,7 +71,7 @@ class Model:
         """Not for users: call `s4mi.load`."""
         self.path, self.reason, self.runs = path, loaded.why, loaded.runs
         self.selected_task, self.ensemble, self.clusters = task, ensemble, clusters
-        self._models, self._info = loaded.models, loaded.models[0].info
+        self.loaded, self._info = loaded, loaded.models[0].info
 
     @property
     def task(self) -> "TaskKind":
@@ -239,7 +239,7 @@ class Model:
 
         if not 0 <= overlap < 1:
             raise S4miError(f"overlap must be in [0, 1) (given {overlap:g})")
-        return Predictor(self._models, raw=raw or self.clusters, tta=tta, overlap=overlap)
+        return Predictor(self.loaded.models, raw=raw or self.clusters, tta=tta, overlap=overlap)
 
     @system_errors()
     def _run(
@@ -283,10 +283,10 @@ class Model:
         return Prediction(name, info.kind, info.classes, present, source, info.unnamed, _mask=mask)
 
     def __repr__(self) -> str:
-        return f"Model({str(self.path)!r}): {self.task}, {', '.join(self.classes)}"
+        return f"Model({shown_path(self.path)!r}): {self.task}, {', '.join(self.classes)}"
 
     def _repr_html_(self) -> str:
-        members, calibration = len(self._models), self._models[0].calibration
+        members, calibration = len(self.loaded.models), self.loaded.models[0].calibration
         return heading(self._info.name if members == 1 else f"Ensemble of {members} runs") + facts(
             (
                 ("selected", self.reason),

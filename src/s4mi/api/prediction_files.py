@@ -110,7 +110,8 @@ def predict(
     a line in `errors.csv`, and the others go on.
 
     Args:
-        model: folder of a run or a study, an exported file, or a loaded model (with the options it was loaded with).
+        model: folder of a run or a study, an exported file, or a loaded model, with the run and the options that it was
+            loaded with.
         images: image files, folders (searched recursively) or data set folders.
         out: output folder.
         overlay: for a segmenter, also write each image with its mask over it, compared with the true mask if there is
@@ -159,6 +160,7 @@ def predict(
             form=format,
             precision=precision,
             resume=resume,
+            loaded=model.loaded if isinstance(model, Model) else None,
             progress=lambda done, total: step("predicting", done, total),
         )
     return PredictOutput(

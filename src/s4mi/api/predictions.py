@@ -1,6 +1,6 @@
 """Predictions in memory: a class or a mask per image, which notebooks show as an overlay."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from s4mi.api.show import Html, cards, heading, legend, note, picture, table
@@ -35,17 +35,32 @@ class PredictionSource:
     page: int
     rule: "Intensity"
 
+    def __post_init__(self) -> None:
+        if self.image.values is None:  # the file stays the same after os.chdir
+            source = replace(self.image.source, path=self.image.source.path.absolute())
+            object.__setattr__(self, "image", replace(self.image, source=source))
+
     def pixels(self) -> "Pixels":
         """(H, W, 3) uint8."""
         from s4mi.inference.pipeline import read_input
 
         return read_input(self.image, self.rule)[self.page]
 
-    def truth(self, size: tuple[int, int]) -> "Pixels | None":
-        """(H, W) class indices of the data set's own mask; None where it has none."""
+    def truth(self, size: tuple[int, int], classes: tuple[str, ...]) -> "Pixels | None":
+        """(H, W) class indices of the data set's own mask; None where it has none.
+
+        Raises:
+            S4miError: it cannot be read, has another size, or its classes are not `classes`.
+        """
         from s4mi.inference.dataset_images import read_true_mask
         from s4mi.inference.input_files import Unreadable
 
+        theirs = self.image.source.mask_classes
+        if self.image.source.mask is not None and theirs != classes:
+            raise S4miError(
+                f"{self.image.source.mask}: has the classes {', '.join(theirs)}, but the model {', '.join(classes)}; "
+                "pass a mask of the model's classes as truth"
+            )
         truth = read_true_mask(self.image.source, size)
         if isinstance(truth, Unreadable):
             raise S4miError(f"{truth.path}: {truth.message}")
@@ -138,12 +153,13 @@ class Prediction:
                 found, orange missed, purple wrong; the white line is the true outline.
 
         Raises:
-            S4miError: the model is a classifier, the image has no true mask, or `truth` has another size.
+            S4miError: the model is a classifier, the image has no true mask, or the true mask has another size or, as
+                the data set's own, other classes.
         """
         mask = self.mask
         true: Pixels | None = None if isinstance(truth, bool) else truth
         if truth is True:
-            true = self.source.truth((mask.shape[0], mask.shape[1]))
+            true = self.source.truth((mask.shape[0], mask.shape[1]), self.classes)
             if true is None:
                 raise S4miError(f"{self.id}: has no true mask; pass one as truth, or predict a data set with masks")
         return _drawn(self.pixels, mask, true, unnamed=self.unnamed)

@@ -98,7 +98,8 @@ def suggest(
 ) -> SuggestOutput:
     """Choose images without annotation that are most worth annotating: uncertain ones, chosen to be diverse.
 
-    Images of the validation and test parts are never chosen.
+    Images of the validation and test parts are never chosen, nor those that were answered or skipped in `s4mi view`,
+    merged or not.
 
     Args:
         source: folder of a run, or of a study (its best technique).
@@ -126,10 +127,13 @@ def suggest(
     with quiet(), step_progress(progress) as step:
         from s4mi.recipes.suggest import SuggestOptions
         from s4mi.recipes.suggest import suggest as recipe
+        from s4mi.viewer.unmerged import read_unmerged
 
+        left = read_unmerged(as_path(dataset))
         options = SuggestOptions(
             count, _strategy(uncertainty, diversity, cold_start=cold_start), cold=cold_start, per_patient=per_patient,
-            seed=seed, format=format, rle=shapes == "rle", task=task,
+            seed=seed, format=format, rle=shapes == "rle", task=task, labelled=left.labelled, masked=left.masked,
+            skipped=left.skipped,
         )  # fmt: skip
         made = recipe(as_path(source), as_path(dataset), file, options=options, progress=step)
     errors = file.with_name(f"{file.stem}.errors.csv") if made.failed else None

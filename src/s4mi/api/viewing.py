@@ -107,7 +107,11 @@ def view(
     folder = as_path(dataset).resolve()
     if folder in _views and not read_only:
         _views.pop(folder).close()
-    server = open_view(dataset, run=run, study=study, port=port, read_only=read_only, framed=True)
+    runs = [] if run is None or run == [] else [path.absolute() for path in as_paths(run)]
+    server = open_view(  # with absolute paths, as it answers after os.chdir too
+        as_path(dataset).absolute(), run=runs, study=None if study is None else as_path(study).absolute(), port=port,
+        read_only=read_only, framed=True,
+    )  # fmt: skip
     server.start()
     shown = View(server, height)
     if not read_only:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from s4mi.data.files import stem_of
-from s4mi.data.formats.intensity import Pixels
+from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.manifest import Manifest, load_manifest
 from s4mi.data.masks import read_mask
 from s4mi.data.row import MANIFEST_NAME
+from s4mi.data.series import Limits, series_limits
 from s4mi.data.spec import IGNORED_CLASS, SPEC_NAME, MaskKey
 from s4mi.data.splits.split_file import read_parts
+from s4mi.data.walk import image_files
 from s4mi.errors import S4miError, nearest
 from s4mi.inference.input_files import Unreadable, find_images
 from s4mi.records import Part
@@ -29,6 +31,7 @@ class DatasetImage:
         labels: None if unannotated.
         mask: path of its mask, in which `mask_values` encode classes; None if it has none.
         synthetic: the image is drawn, not photographed.
+        of_data_set: it is a row of a data set, which training reads by itself, whatever series it is of.
     """
 
     path: Path
@@ -37,6 +40,7 @@ class DatasetImage:
     mask: Path | None = None
     mask_values: Mapping[MaskKey, str] = field(default_factory=dict)
     synthetic: bool = False
+    of_data_set: bool = False
 
     @property
     def mask_classes(self) -> tuple[str, ...]:
@@ -95,6 +99,16 @@ def is_data_set(folder: Path) -> bool:
     return (folder / SPEC_NAME).is_file() and (folder / MANIFEST_NAME).is_file()
 
 
+def shared_limits(inputs: Sequence[Path], rule: Intensity) -> dict[Path, Limits]:
+    """Values that become 0 and 255 in the DICOM series of files and folders, as `s4mi predict` reads them.
+
+    Images of data sets have none: they are read by themselves, as in training.
+    """
+    loose = [path for path in inputs if not is_data_set(path)]
+    files = [file for path in loose for file in (image_files(path) if path.is_dir() else [path])]
+    return series_limits(files, rule)
+
+
 def dataset_images(manifest: Manifest, runs: "Sequence[RunDir]", part: Part | None) -> list[DatasetImage]:
     """List the images of a data set, or those in this part of the split of every run.
 
@@ -113,6 +127,7 @@ def dataset_images(manifest: Manifest, runs: "Sequence[RunDir]", part: Part | No
             mask=row.mask,
             mask_values=manifest.spec.mask_values,
             synthetic=manifest.spec.synthetic,
+            of_data_set=True,
         )
         for row in rows
     ]

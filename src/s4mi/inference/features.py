@@ -1,6 +1,6 @@
 """Features of images by a run's encoder, with the preprocessing it was trained with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,6 +20,7 @@ from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
 from s4mi.data.loading.preprocessing import Preprocessing
 from s4mi.data.parallel import in_parallel
+from s4mi.data.series import Limits
 from s4mi.data.spec import load_spec
 from s4mi.errors import S4miError
 from s4mi.inference.encoders import load_any_encoder
@@ -77,12 +78,19 @@ def _record_failure(index: int, tiles: Pixels | str, failed: dict[int, str]) -> 
     return isinstance(tiles, str)
 
 
-def decode(path: Path, *, preprocessing: Preprocessing, intensity: Intensity) -> Pixels | str:
-    """Read an image file as (T, S, S, 3) network inputs, or return why it cannot be read."""
+def decode(
+    path: Path, *, preprocessing: Preprocessing, intensity: Intensity, limits: Mapping[Path, Limits] | None = None
+) -> Pixels | str:
+    """Read an image file as (T, S, S, 3) network inputs, or return why it cannot be read.
+
+    Args:
+        limits: values that become 0 and 255 in the DICOM series of files; see `shared_limits`.
+    """
+    own = None if limits is None else limits.get(path)
     try:
-        if preprocessing.tile is None:
+        if preprocessing.tile is None and own is None:
             return preprocessing.images(read_for(path, intensity, preprocessing.first_size))
-        return preprocessing.images(read_image(path, intensity))
+        return preprocessing.images(read_image(path, intensity, limits=own))
     except ImageError as error:
         return str(error)
 

@@ -3,7 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,10 +92,10 @@ def load_models(
 def select_runs(folder: Path, *, ensemble: bool = False, task: TaskKind | None = None) -> RunSelection:
     """Select the run in `folder`, or among the runs below it, of one `task`, the best by validation score.
 
-    If labels were merged into the data set, only runs on its newest version count. Techniques are compared by the mean
-    over their seeds, only those with the largest number of finished seeds. Of one technique at several label fractions
-    the largest counts: its validation images are others than those of the smaller ones, so that their scores do not
-    tell which is better, and more labels do.
+    If labels were merged into the data set, only runs on its newest version count. Of one technique at several label
+    fractions the largest counts: its validation images are others than those of the smaller ones, so that their scores
+    do not tell which is better, and more labels do. Techniques are compared by the mean over their seeds, only those
+    with the largest number of finished seeds.
 
     Args:
         ensemble: select all seeds of the best technique instead of its best seed.
@@ -107,14 +107,14 @@ def select_runs(folder: Path, *, ensemble: bool = False, task: TaskKind | None =
         if ensemble:
             raise S4miError(f"{folder}: is a single run; leave out --ensemble, or use the folder of a study")
         return RunSelection((folder,))
-    techniques = _finished_by_technique(folder, task)
+    techniques = _at_most_labels(_finished_by_technique(folder, task))
     most_seeds = max(len(runs) for runs in techniques.values())
     means = {
         name: sum(score for _, score in runs) / most_seeds
         for name, runs in techniques.items()
         if len(runs) == most_seeds
     }
-    name = max(_at_most_labels([*means], techniques), key=lambda name: means[name])
+    name = max(means, key=lambda name: means[name])
     runs = sorted(techniques[name], key=lambda run: -run[1] if run[1] == run[1] else 0.0)
     record = read_any_record(runs[0][0])
     assert isinstance(record, RunRecord)
@@ -128,15 +128,15 @@ def select_runs(folder: Path, *, ensemble: bool = False, task: TaskKind | None =
     return RunSelection((runs[0][0],), f"{name}: best seed {runs[0][0].name} ({score})")
 
 
-def _at_most_labels(names: Sequence[str], techniques: Mapping[str, Sequence[tuple[Path, float]]]) -> list[str]:
+def _at_most_labels(techniques: Mapping[str, list[tuple[Path, float]]]) -> dict[str, list[tuple[Path, float]]]:
     """Return each technique at its largest label fraction."""
     largest: dict[str, tuple[float, str]] = {}
-    for name in names:
-        record = read_any_record(techniques[name][0][0])
+    for name, runs in techniques.items():
+        record = read_any_record(runs[0][0])
         assert isinstance(record, RunRecord)
         arm, found = AMOUNT.sub("", name), (record.label_fraction, name)
         largest[arm] = max(largest.get(arm, found), found)
-    return [name for _, name in largest.values()]
+    return {name: techniques[name] for _, name in largest.values()}
 
 
 def _finished_by_technique(folder: Path, task: TaskKind | None) -> dict[str, list[tuple[Path, float]]]:

@@ -142,8 +142,9 @@ def prediction_stream(
 
 
 def _with_limits(images: Sequence[InputImage], rule: Intensity) -> list[InputImage]:
-    """Assign the DICOM files of one series the same limits, as an import does."""
-    limits = series_limits([image.source.path for image in images if image.values is None], rule)
+    """Give DICOM files of one series the same limits, as an import does; rows of a data set none, as training does."""
+    loose = (image for image in images if image.values is None and not image.source.of_data_set)
+    limits = series_limits((image.source.path for image in loose), rule)
     return [replace(image, limits=limits.get(image.source.path)) for image in images]
 
 

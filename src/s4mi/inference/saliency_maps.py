@@ -49,7 +49,7 @@ class Explanation:
     """Saliency maps of one image.
 
     Attributes:
-        label: the explained class. probability: its predicted probability.
+        label: the explained class. probability: its predicted probability, uncalibrated.
         maps: (H, W) at the image's own size, in [0, 1]; the maximum is 1 unless all values are 0.
         randomised: rank correlation with the map of the network with randomised weights; None if undefined.
     """
@@ -203,7 +203,7 @@ class Explainer:
 
     @torch.no_grad()
     def _probabilities(self, tiles: Tensor) -> list[float]:
-        """Probability of each class: the mean over the tiles, as in `s4mi predict`."""
+        """Probability of each class: the mean over the tiles, uncalibrated, as in `s4mi predict --raw`."""
         logits = torch.cat([self._trained.method.logits(tile) for tile in torch.split(tiles, 1)])
         mean: list[float] = probabilities(logits, multilabel=self.multilabel).mean(dim=0).tolist()
         return mean

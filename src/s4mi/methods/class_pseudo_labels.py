@@ -16,6 +16,8 @@ from s4mi.maths.pseudo_labels import class_thresholds, confident, largest_share,
 
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Shares of the predictions of each class to choose from."""
+NEVER = 2.0
+"""Threshold that no probability reaches: no pseudo-labels."""
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +38,8 @@ def held_out_thresholds(
 ) -> tuple[Tensor, float]:
     """Return thresholds (K,), or (K, 2) of negatives and positives, and the share of predictions that they keep.
 
-    Multi-label tasks have one share for all classes, the least of theirs.
+    Multi-label tasks have one share for all classes, the least of theirs. Of a class without a known label no prediction
+    is kept, as none can be judged.
 
     Args:
         logits: (N, K) of images that the teacher has not seen. labels: (N,), or (N, K) 0/1, NaN where unknown.
@@ -51,7 +54,10 @@ def held_out_thresholds(
         for p, predicted, true, classes in judged
         if len(true) or not multilabel
     )
-    return _thresholds([(p, predicted, classes) for p, predicted, _, classes in judged], share, multilabel), share
+    thresholds = _thresholds([(p, predicted, classes) for p, predicted, _, classes in judged], share, multilabel)
+    if multilabel:
+        thresholds[torch.tensor([not len(true) for _, _, true, _ in judged])] = NEVER
+    return thresholds, share
 
 
 def balanced_thresholds(logits: Tensor, *, multilabel: bool, keep: float) -> Tensor:

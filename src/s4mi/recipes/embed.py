@@ -18,14 +18,14 @@ import torch
 from numpy.typing import NDArray
 
 from s4mi.config import RunConfig
-from s4mi.data.formats.intensity import Intensity, Pixels
-from s4mi.data.loading.preprocessing import Preprocessing
+from s4mi.data.formats.intensity import Pixels
 from s4mi.data.manifest import load_manifest
 from s4mi.data.parallel import in_parallel
 from s4mi.data.row import MANIFEST_NAME, PARTS
 from s4mi.data.spec import NO_CLASS, SPEC_NAME, load_spec
 from s4mi.data.splits.split_file import read_split_ids
 from s4mi.errors import S4miError, require_extra
+from s4mi.inference.dataset_images import shared_limits
 from s4mi.inference.encoders import Encoder, load_encoder
 from s4mi.inference.features import BLOCK, Projection, decode, feature_map, features_of
 from s4mi.inference.input_files import ErrorList, Unreadable, find_images
@@ -104,7 +104,11 @@ def embed_run(
     with only_writer(out.parent):  # which has one errors.csv
         failed = ErrorList(out.parent / "errors.csv")
         intensity = load_spec(run).rule
-        decoded = _decoded(images, config.data.preprocessing, intensity, failed, progress)
+        read = partial(
+            decode, preprocessing=config.data.preprocessing, intensity=intensity,
+            limits=shared_limits([dataset], intensity),
+        )  # fmt: skip
+        decoded = _decoded(images, read, failed, progress)
         rows, blocks = [], []
         store, extractor = feature_store(config, runtime, batch_size=batch_size), chosen.extractor
         while block := list(islice(decoded, BLOCK)):
@@ -135,15 +139,13 @@ def _images(dataset: Path, run: Path, config: RunConfig) -> Iterator[_Image]:
 
 def _decoded(
     images: Sequence[_Image],
-    preprocessing: Preprocessing,
-    intensity: Intensity,
+    read: Callable[[Path], Pixels | str],
     failed: ErrorList,
     progress: Callable[[int, int], None],
 ) -> Iterator[tuple[_Image, Pixels]]:
     """Yield each image with its (T, S, S, 3) tiles; unreadable images are added to `failed`."""
-    work = partial(decode, preprocessing=preprocessing, intensity=intensity)
     # Always threads: processes would have to import torch first.
-    results = in_parallel(work, [image.path for image in images], progress=progress, thread_limit=len(images))
+    results = in_parallel(read, [image.path for image in images], progress=progress, thread_limit=len(images))
     for image, result in zip(images, results, strict=True):
         if isinstance(result, str):
             failed.add(Unreadable(image.path, result))

@@ -13,8 +13,9 @@ from s4mi.data.formats.frame import ImageError
 from s4mi.data.formats.intensity import Intensity, Pixels
 from s4mi.data.images import read_image
 from s4mi.data.masks import read_mask
+from s4mi.data.series import Limits
 from s4mi.errors import S4miError, nearest
-from s4mi.inference.dataset_images import DatasetImage, find_dataset_images, select_evenly
+from s4mi.inference.dataset_images import DatasetImage, find_dataset_images, select_evenly, shared_limits
 from s4mi.inference.input_files import ErrorList, Unreadable
 from s4mi.inference.mask_scores import MaskScores, score_map
 from s4mi.inference.overlays.saliency import SYNTHETIC_NOTE, ComparisonSheet, OverlayBlock, overlay
@@ -121,13 +122,15 @@ def explain(
     )  # fmt: skip
     for explainer in explainers:
         explainer.check_target(target, images)
+    rules = {explainer.intensity for explainer in explainers}
+    limits = {rule: shared_limits(inputs, rule) for rule in rules}
     with only_writer(out):
         synthetic = any(image.synthetic for image in images)
         writer = _Writer(out, explainers, methods, tolerance=tolerance, synthetic=synthetic)
         failed = ErrorList(out / "errors.csv")
         on_sheet = {images[i].name for i in select_evenly([image.labels for image in images], SHEET_ROWS)}
         for done, image in enumerate(images, start=1):
-            read = _read(image, {explainer.intensity for explainer in explainers})
+            read = _read(image, limits)
             explained = read if isinstance(read, Unreadable) else _explained(explainers, image, read, target)
             if isinstance(explained, Unreadable):
                 failed.add(explained)
@@ -148,12 +151,12 @@ def explain(
         return ExplainResult(sheet=writer.finish(summary, flaws), summary=summary)
 
 
-def _read(image: DatasetImage, rules: set[Intensity]) -> _Read | Unreadable:
+def _read(image: DatasetImage, limits: Mapping[Intensity, Mapping[Path, Limits]]) -> _Read | Unreadable:
     try:
-        pages = {rule: page for rule in rules if (page := banded_page(image.path, rule)) is not None}
+        pages = {rule: page for rule in limits if (page := banded_page(image.path, rule)) is not None}
         if pages:
             return _read_reduced(image, pages)
-        pixels = {rule: read_image(image.path, rule) for rule in rules}
+        pixels = {rule: read_image(image.path, rule, limits=own.get(image.path)) for rule, own in limits.items()}
     except S4miError as error:
         return Unreadable(image.path, str(error))
     except MemoryError as error:

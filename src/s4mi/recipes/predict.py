@@ -89,6 +89,7 @@ def predict_run(
     form: MaskFormat = "png",
     precision: Precision = "32",
     resume: bool = False,
+    loaded: LoadedModels | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> PredictResult:
     """Predict every image in `inputs`: files, folders searched recursively, or the rows of data sets.
@@ -116,6 +117,7 @@ def predict_run(
         precision: of runs on a CPU: float32, or bfloat16 where that changes no decision; auto: bfloat16 where the
             processor multiplies in it.
         resume: keep complete predictions of an earlier call.
+        loaded: the models of `run`, if they are loaded already; their own precision counts.
 
     Raises:
         S4miError: the run or the images do not exist, overlays are requested from a classifier or clusters from a run
@@ -124,7 +126,8 @@ def predict_run(
     """
     if not 0 <= overlap < 1:
         raise S4miError(f"--overlap must be at least 0 and below 1 (given {overlap:g})")
-    loaded = load_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw, precision=precision)
+    if loaded is None:
+        loaded = load_models(run, ensemble=ensemble, task=task, clusters=clusters, raw=raw, precision=precision)
     kind = loaded.models[0].info.kind if unannotated else None
     images = find_inputs(inputs, _run_dirs(loaded) if part is not None else (), part, unannotated=kind)
     predictor = Predictor(loaded.models, raw=raw or clusters, tta=tta, overlap=overlap)

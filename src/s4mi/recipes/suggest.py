@@ -58,7 +58,8 @@ class SuggestOptions:
         cold: cold start: choose by features alone, without predictions or annotations.
         format: pre-annotations to write beside the table. rle: write their masks as run lengths, not as polygons.
         task: for a study, use only runs with this task.
-        answered, skipped: ids of images that are annotated but not merged yet, and of others not to be suggested.
+        labelled, masked: ids of images with labels and with masks that are not merged yet. skipped: ids of others that
+            are not to be suggested.
     """
 
     count: int = 50
@@ -69,7 +70,8 @@ class SuggestOptions:
     format: Format = "csv"
     rle: bool = False
     task: TaskKind | None = None
-    answered: frozenset[str] = frozenset()
+    labelled: frozenset[str] = frozenset()
+    masked: frozenset[str] = frozenset()
     skipped: frozenset[str] = frozenset()
 
 
@@ -121,8 +123,9 @@ def suggest(
     elif encoder is None:
         raise S4miError(f"{source}: --cold-start needs features; omit --diversity none")
     kind = None if committee is None else committee.info.kind
+    answered = {None: options.labelled | options.masked, "segmentation": options.masked}.get(kind, options.labelled)
     candidates = find_candidates(
-        manifest, kind, runs=() if committee is None else committee.runs, source=source, answered=options.answered,
+        manifest, kind, runs=() if committee is None else committee.runs, source=source, answered=answered,
         skipped=options.skipped,
     )  # fmt: skip
     with only_writer_of(out):

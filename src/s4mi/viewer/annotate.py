@@ -7,13 +7,13 @@ from starlette.requests import Request
 
 from s4mi.data.formats.intensity import Pixels
 from s4mi.errors import nearest
-from s4mi.viewer.annotations import Writing
 from s4mi.viewer.browse import number_of
 from s4mi.viewer.changes import Annotated, MaskKind
 from s4mi.viewer.describe import annotation_json, counts_of
 from s4mi.viewer.masks import read_sent_mask
 from s4mi.viewer.requests import RequestError, client_of, one_of, shown, whole
 from s4mi.viewer.workspace import Workspace
+from s4mi.viewer.writing import Writing
 
 MAX_REASON = 500
 STARTS = ("prediction", "truth", "nothing")

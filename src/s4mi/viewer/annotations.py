@@ -4,40 +4,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 
-from s4mi.data.annotations.journal import FOLDER, FORMAT, NAME, Entry, Journal
+from s4mi.data.annotations.journal import FOLDER, FORMAT, NAME, Entry, Journal, read_journal
 from s4mi.data.formats.intensity import Pixels
 from s4mi.errors import S4miError
 from s4mi.viewer.changes import Annotated, Change, Patch, from_json, to_json
 from s4mi.viewer.history import History
+from s4mi.viewer.writing import ConflictError, FrozenError, Writing
 
 KEPT_BYTES = 96 << 20
 """Bytes of unpacked masks kept in memory."""
 MERGED = "merge"
 """Author of what a merge changed."""
-
-
-class ConflictError(Exception):
-    """Somebody else changed the image since the revision that a change builds on."""
-
-    def __init__(self, by: str) -> None:
-        super().__init__(f"changed by {by} in the meantime")
-        self.by = by
-
-
-@dataclass(frozen=True)
-class Writing:
-    """Who changes an image, and the revision that the change builds on."""
-
-    client: str
-    base: int
-
-
-class FrozenError(Exception):
-    """A merge is under way, so that nothing may change."""
 
 
 class Annotations:
@@ -182,12 +163,13 @@ class Annotations:
                     entries.append(self._entry("kept", n, kept.by) | to_json(kept))
             entries += self.lost  # with their history, should the data set have these images again
             self._journal.restart(archive, entries)
-            self.lost = []
-            self._histories.clear()
-            self._masks.clear()
-            self._ids = {number: name for name, number in numbers.items()}
-            for entry in entries:
-                self._replay(entry, numbers)
+            self._read(entries, numbers)
+
+    def renumber(self, numbers: Mapping[str, int]) -> None:
+        """Follow the images, by id, to their row numbers in a data set that was changed elsewhere."""
+        with self.lock:
+            if self._journal is not None:
+                self._read(read_journal(self._journal.path).entries, numbers)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -253,6 +235,15 @@ class Annotations:
         if other is not None:
             raise ConflictError(other)
         return history
+
+    def _read(self, entries: Sequence[Entry], numbers: Mapping[str, int]) -> None:
+        """Forget all histories, and read them from entries."""
+        self.lost = []
+        self._histories.clear()
+        self._masks.clear()
+        self._ids = {number: name for name, number in numbers.items()}
+        for entry in entries:
+            self._replay(entry, numbers)
 
     def _entry(self, op: str, n: int, by: str) -> dict[str, object]:
         return {"op": op, "number": self._last, "time": _now(), "by": by, "id": self._ids[n]}

@@ -122,7 +122,7 @@ def predict(space: Workspace, request: Request, body: Mapping[str, Any]) -> dict
         try:
             n = finder.find(names)
             one = run.stored(space.row(n)) or predicting.predict(run, n)
-            size = space.size(n)
+            size = (0, 0) if one is None else space.size(n)  # of an unreadable image there is none
         except UnknownImageError as error:
             log.warning("Label Studio: task %s: %s", str(task.get("id"))[:20], error)
         result = [] if one is None else list(interface.fit(_results(one, size, interface)))

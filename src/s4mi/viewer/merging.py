@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from s4mi.data.versions import load_version, newest_version
+from s4mi.data.manifest import Manifest
+from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.formatting import plural
 from s4mi.viewer.requests import RequestError
@@ -40,24 +41,33 @@ class Merger:
         """
         space = self.space
         with self.lock:
-            if newest_version(space.folder) != space.manifest.version:
-                space.reload()
-                space.events.send("merged", {"version": space.manifest.version})
+            manifest = self._current()
             if dry_run:
-                return self._checked(rules)[2]
+                return self._checked(manifest, rules)[2]
             with space.annotations.frozen():
-                files, plan, result = self._checked(rules)
+                files, plan, result = self._checked(manifest, rules)
                 if plan.errors or not files.numbers:
                     return result
                 version, notes, command = self._write(plan, files)
                 return result | {"version": version, "notes": [*files.notes, *notes], "next": command}
 
-    def _checked(self, rules: "MergeRules") -> "tuple[MergeFiles, MergePlan, dict[str, Any]]":
+    def _current(self) -> Manifest:
+        """The data set as it is on disk; shown before it is merged into, if its version or its images are others."""
+        space = self.space
+        manifest = load_version(space.folder)  # rows are read many times: all at once, not on demand
+        shown = manifest.version, [row.id for row in manifest.rows]
+        if shown != (space.manifest.version, space.columns.names.to_list()):
+            space.reload()
+            space.events.send("merged", {"version": space.manifest.version})
+        return manifest
+
+    def _checked(
+        self, manifest: Manifest, rules: "MergeRules"
+    ) -> "tuple[MergeFiles, MergePlan, dict[str, Any]]":
         """The files to merge, the plan for them, and what the page shows of it."""
         from s4mi.viewer.merge_files import plan_files, write_files
 
         space = self.space
-        manifest = load_version(space.folder)  # rows are read many times: all at once, not on demand
         files = write_files(space.annotations, manifest)
         plan = plan_files(files, manifest, rules)
         return files, plan, {

@@ -154,7 +154,7 @@ class Predicting:
 
         predictor = self._predictor(run)
         rows = {str(n): self._space.row(n) for n in numbers}
-        images = [InputImage(key, key, DatasetImage(row.image, key)) for key, row in rows.items()]
+        images = [InputImage(key, key, DatasetImage(row.image, key, of_data_set=True)) for key, row in rows.items()]
 
         def process(decoded: "DecodedImage", predictions: "Iterator[Probabilities]") -> ImagePrediction:
             return self._prediction(predictor, rows[decoded.image.name], next(predictions))

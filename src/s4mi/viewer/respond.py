@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse, Response
 
 from s4mi.data.formats.frame import ImageError
 from s4mi.errors import S4miError
-from s4mi.viewer.annotations import ConflictError, FrozenError
 from s4mi.viewer.guard import NOTE, BodyTooLargeError
 from s4mi.viewer.pictures import Picture
 from s4mi.viewer.requests import RequestError
 from s4mi.viewer.workspace import Workspace
+from s4mi.viewer.writing import ConflictError, FrozenError
 
 log = logging.getLogger("s4mi.viewer")
 

@@ -18,6 +18,7 @@ from s4mi.formatting import plural
 from s4mi.viewer.requests import RequestError
 from s4mi.viewer.respond import without_paths
 from s4mi.viewer.runs import ViewRun
+from s4mi.viewer.unmerged import unmerged_of
 from s4mi.viewer.workspace import Workspace
 
 log = logging.getLogger("s4mi.viewer")
@@ -51,8 +52,8 @@ class Suggesting:
 
             with tempfile.TemporaryDirectory() as folder:
                 table = Path(folder) / "next.csv"
-                answered, skipped = self._answered(masks=run.source.kind == "segmentation")
-                options = SuggestOptions(count, answered=answered, skipped=skipped)
+                left = unmerged_of(self._space.columns.names.to_list(), self._space.annotations.changed())
+                options = SuggestOptions(count, labelled=left.labelled, masked=left.masked, skipped=left.skipped)
                 made = suggest(run.source.path, self._space.folder, table, options=options, progress=progress)
                 ranked = read_ranks(self._space, table)
             note = without_paths(self._space, made.note)
@@ -66,12 +67,6 @@ class Suggesting:
         finally:
             self._running = False
 
-    def _answered(self, *, masks: bool) -> tuple[frozenset[str], frozenset[str]]:
-        """Ids of the images that have an answer for a task, not merged yet, and of those that are skipped."""
-        names, changed = self._space.columns.names, self._space.annotations.changed()
-        answered = (n for n, one in changed.items() if (one.masked if masks else one.labels is not None))
-        skipped = (n for n, one in changed.items() if one.skip is not None)
-        return frozenset(names[n] for n in answered), frozenset(names[n] for n in skipped)
 
 
 def read_ranks(space: Workspace, table: Path) -> int:

@@ -125,14 +125,24 @@ class Workspace:
             duplicates[n] = len(others)
         return Marks(changed, skipped, self.ranks, duplicates)
 
-    def reload(self, finish: Callable[[Mapping[str, int]], None] = lambda _: None) -> None:
-        """Read the newest version of the data set; `finish` is called with its row numbers by id before it is shown."""
+    def reload(self, finish: Callable[[Mapping[str, int]], None] | None = None) -> None:
+        """Read the newest version of the data set, whose images may be others.
+
+        Args:
+            finish: called with its row numbers by id before it is shown; None: annotations follow their images.
+        """
         manifest = open_manifest(self.folder)
-        columns = columns_of(manifest, self.parts)
+        columns = columns_of(manifest)
         numbers = numbers_of(columns)
         with self.lock:
-            finish(numbers)
+            (finish or self.annotations.renumber)(numbers)
             same = columns.names.equals(self.columns.names)
+            if self.parts is not None:
+                names = self.columns.names.to_list()
+                self.parts = {
+                    part: [numbers[names[n]] for n in rows if names[n] in numbers] for part, rows in self.parts.items()
+                }
+                columns = columns_of(manifest, self.parts)
             self.manifest, self.columns, self.numbers = manifest, columns, numbers
             self.pictures.rule = manifest.spec.rule
             if not same:

@@ -14,11 +14,8 @@ from torch import Tensor
 
 from s4mi.config import RunConfig
 from s4mi.contract import Batch, Task, TrainState
-from s4mi.methods.classification.finetune_pseudo_labels import (
-    NEVER,
-    STRENGTH,
-    FinetunePseudoLabels,
-)
+from s4mi.methods.class_pseudo_labels import NEVER
+from s4mi.methods.classification.finetune_pseudo_labels import STRENGTH, FinetunePseudoLabels
 from s4mi.recipes.train import train_supervised
 from s4mi.settings.classification.finetune_pseudo_labels import FinetunePseudoLabelsConfig
 

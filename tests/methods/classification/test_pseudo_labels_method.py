@@ -126,6 +126,23 @@ def test_thresholds_of_multi_label_tasks_are_of_absence_and_presence() -> None:
     torch.testing.assert_close(two_sided(z).softmax(dim=1)[:, 1], z.sigmoid())
 
 
+def test_a_class_of_which_nothing_is_known_has_no_pseudo_labels() -> None:
+    """No prediction for it can be judged: it stays as likely as not, and counts in no weight."""
+    labels = np.array([[1, np.nan], [0, np.nan]])
+    z = np.array([[2.0, 0.0], [-2.0, 0.0]])
+    thresholds, share = held_out_thresholds(z, labels, multilabel=True, keep=None, precision=0.95)
+    assert share == 1
+    assert (thresholds[0] == 0).all()
+    assert (thresholds[1] > 1).all()
+    data = made(30, 40, spread=1.5, multilabel=True)
+    data.labels[:, 2] = np.nan
+    method = built(kind="multilabel", unlabelled_weight=1.0, keep=1.0)
+    fit(method, data)
+    of_all = logits(method, data.unlabelled[0])
+    np.testing.assert_array_equal(of_all[:, 2], 0)
+    assert (np.abs(of_all[:, :2]) > 0.1).any(axis=0).all()
+
+
 def test_pseudo_labels_help_where_labels_are_few() -> None:
     """On average: more images show where the classes lie."""
     gains = []

@@ -35,7 +35,7 @@ from s4mi.maths.distributed import from_all_processes, from_first_process, mean_
 from s4mi.maths.folds import folds
 from s4mi.maths.logistic import LogisticProblem
 from s4mi.maths.losses import class_weights, cross_entropy, multilabel_cross_entropy, positive_weights
-from s4mi.methods.class_pseudo_labels import balanced_thresholds, held_out_thresholds, kept_labels
+from s4mi.methods.class_pseudo_labels import NEVER, balanced_thresholds, held_out_thresholds, kept_labels
 from s4mi.nets.backbone import Backbone, check_backbone
 from s4mi.nets.initial_weights import start_weights
 from s4mi.nets.tuning import EncoderTuning
@@ -46,8 +46,6 @@ STRENGTH = 0.03
 """λ of the frozen teacher's penalty where there are no folds, such as with one image of each class."""
 MOST_VIEWS = 2000
 """Views of labelled images that the frozen teacher is fitted to at most."""
-NEVER = 2.0
-"""Threshold that no probability reaches: no pseudo-labels."""
 
 Floats = NDArray[Any]
 

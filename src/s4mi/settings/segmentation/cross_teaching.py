@@ -15,8 +15,8 @@ class CrossTeachingConfig(SemiSupervisedConfig):
 
     Pseudo-labels of untrained networks are noise, and those of the weaker network pass its mistakes on. The default
     recipe therefore ramps the weight of the pseudo-label loss up to 0.1 over all of training, as the authors' code
-    does, and fills three quarters of a batch with labelled images. The paper's recipe uses weight 1 from the first step
-    half of a batch, and weaker views. A setting that is set explicitly overrides the recipe.
+    does, and fills three quarters of a batch with labelled images. The paper's recipe uses weight 1 from the first
+    step, half of a batch, and weaker views. A setting that is set explicitly overrides the recipe.
     """
 
     summary: ClassVar[str] = "Train a CNN and a transformer on few masks, each on the other's pseudo-labels"
