@@ -59,7 +59,7 @@ results: $(READY) ## write docs/results.md from the records in results/
 page: ## build the page of `s4mi view` from web/ into src/s4mi/viewer/static (needs Node.js 20.19 or later)
 	cd web && npm ci --no-audit --no-fund && npm run build
 
-bench: $(READY) ## time everything side by side with what a user would write instead, and write docs/benchmarks.md (an hour, idle)
+bench: $(READY) ## time everything side by side with what a user would write instead, and write docs/benchmarks.md (two hours, idle)
 	$(BIN)/python benchmarks/everything.py
 
 bench-quick: $(READY) ## the same with small networks and few images, printed only

@@ -233,8 +233,8 @@ def test_an_arm_without_a_name_is_called_by_technique_and_network() -> None:
             "study.yaml: arm 'best': unknown setting method.bakbone; did you mean 'method.backbone'?",
         ),
         (
-            {"backbones": ["resnet81"]},
-            "study.yaml: pretraining 'dino': method.backbone: backbone 'resnet81' is unknown; did you mean 'resnet18'?",
+            {"arms": [{**FINETUNE, "name": "best", "method": {"name": "finetune", "backbone": "resnet81"}}]},
+            "study.yaml: arm 'best': method.backbone: backbone 'resnet81' is unknown; did you mean '",
         ),
         (
             {"arms": [{"name": "unet", "method": {"name": "dedl", "encoder": "resnet334"}}]},
