@@ -92,6 +92,7 @@ def test_a_joined_table_that_lost_zeros_says_so(tmp_path: Path, others: list[str
 @pytest.mark.parametrize("ending", ["", ".png"])
 def test_names_of_images_that_lost_zeros_say_so(tmp_path: Path, ending: str) -> None:
     """Otherwise the message asks for another column or folder, and check takes the table for one of patients."""
+    (tmp_path / "P1").mkdir()
     for number in (1, 2):
         image(tmp_path / "P1" / f"000{number}.png", number)
     rows: Cells = [["image", "patient", "dx"], [f"1{ending}" if ending else 1, "P1", "a"], [f"2{ending}", "P1", "b"]]

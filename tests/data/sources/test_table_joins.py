@@ -141,9 +141,7 @@ def test_b13_a_class_of_one_image_can_be_left_out(tmp_path: Path) -> None:
     assert [row.labels for row in edited.rows] == [("x",), ("y",), None]
 
 
-@pytest.mark.parametrize(
-    ("own", "other"), [("18/2019", "17/2019"), ("K12.b", "K12.a"), ("ward/7", "7"), ("", "")]
-)
+@pytest.mark.parametrize(("own", "other"), [("18/2019", "17/2019"), ("K12.b", "K12.a"), ("ward/7", "7"), ("", "")])
 def test_patients_are_joined_by_their_whole_id_not_by_what_would_be_the_name_of_a_file(
     tmp_path: Path, own: str, other: str
 ) -> None:
@@ -154,7 +152,7 @@ def test_patients_are_joined_by_their_whole_id_not_by_what_would_be_the_name_of_
     options = TableOptions(label="dx", group="pid", join=(Path("people.csv"),), join_on="pid")
     found = read_tables(folder / "labels.csv", options)
     assert [row.labels for row in found.rows] == [("x",), None]
-    assert ["not-joined"] == [one.code for one in found.findings if one.severity == "warning"]
+    assert [one.code for one in found.findings if one.severity == "warning"] == ["not-joined"]
 
 
 def test_patients_whose_ids_end_alike_are_not_one(tmp_path: Path) -> None:
