@@ -332,9 +332,7 @@ def test_files_are_predicted_by_the_models_that_are_loaded(
     assert json.loads((tmp_path / "out" / "predict.json").read_text())["precision"] == ["bf16"]
 
 
-def test_a_true_mask_of_other_classes_is_no_truth(
-    runs: dict[str, s4mi.Run], lesions: Path, tmp_path: Path
-) -> None:
+def test_a_true_mask_of_other_classes_is_no_truth(runs: dict[str, s4mi.Run], lesions: Path, tmp_path: Path) -> None:
     """Its numbers stand for other classes than those of the prediction."""
     data = shutil.copytree(lesions, tmp_path / "data")
     spec = load_spec(data)

@@ -38,8 +38,8 @@ def held_out_thresholds(
 ) -> tuple[Tensor, float]:
     """Return thresholds (K,), or (K, 2) of negatives and positives, and the share of predictions that they keep.
 
-    Multi-label tasks have one share for all classes, the least of theirs. Of a class without a known label no prediction
-    is kept, as none can be judged.
+    Multi-label tasks have one share for all classes, the least of theirs. Of a class without a known label no
+    prediction is kept, as none can be judged.
 
     Args:
         logits: (N, K) of images that the teacher has not seen. labels: (N,), or (N, K) 0/1, NaN where unknown.

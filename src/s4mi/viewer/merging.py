@@ -61,9 +61,7 @@ class Merger:
             space.events.send("merged", {"version": space.manifest.version})
         return manifest
 
-    def _checked(
-        self, manifest: Manifest, rules: "MergeRules"
-    ) -> "tuple[MergeFiles, MergePlan, dict[str, Any]]":
+    def _checked(self, manifest: Manifest, rules: "MergeRules") -> "tuple[MergeFiles, MergePlan, dict[str, Any]]":
         """The files to merge, the plan for them, and what the page shows of it."""
         from s4mi.viewer.merge_files import plan_files, write_files
 

@@ -68,7 +68,6 @@ class Suggesting:
             self._running = False
 
 
-
 def read_ranks(space: Workspace, table: Path) -> int:
     """Take the order of the images in a table of `s4mi suggest`; return their number.
 
