@@ -9,7 +9,7 @@ The steps are those of the summary, of both sides, each side in its own process,
     operators    all others, such as batch normalisation, ReLU, additions and the optimiser: they read and write feature
                  maps, and are limited by the bandwidth of the memory
     Python       what is in no operator: Python, torch's dispatch and autograd
-    ceiling      the ratio to the peer if a step of ours did its products at the speed of large matrices, and nothing else
+    ceiling      the ratio to the peer of a step that does our products at the speed of large matrices, and nothing else
 """
 
 import argparse
@@ -136,8 +136,8 @@ def main() -> None:
     steps = parser.parse_args().steps
     setting, most = machine(("torch", "timm", "lightly")), peak()
     lines = [
-        "| step | GFLOP | products at GFLOP/s, s4mi | operators | Python | products at GFLOP/s, peer | operators | Python "
-        "| ratio | ceiling |",
+        "| step | GFLOP | products at GFLOP/s, s4mi | operators | Python | products at GFLOP/s, peer | operators "
+        "| Python | ratio | ceiling |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for title, set_up in compared():
