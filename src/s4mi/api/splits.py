@@ -167,12 +167,13 @@ def _method(
     if not 3 <= folds <= MAX_FOLDS:
         raise S4miError(f"folds must be 3–{MAX_FOLDS} (given {folds})")
     shares = (ratios[0], ratios[1], ratios[2])
-    for name, given, default, kinds in (
+    settings: tuple[tuple[str, object, object, tuple[SplitKind, ...]], ...] = (
         ("ratios", shares, SplitMethod.ratios, ("auto", "official", "random")),
         ("folds", folds, SplitMethod.folds, ("kfold",)), ("fold", fold, SplitMethod.fold, ("kfold",)),
         ("file", file, None, ("file",)),
-    ):  # fmt: skip
-        if given != default and kind not in kinds:
+    )  # fmt: skip
+    for name, value, default, kinds in settings:
+        if value != default and kind not in kinds:
             raise S4miError(f"{name} has no effect with kind {kind!r}; leave it out, or use kind {kinds[-1]!r}")
     if kind == "auto":
         return None

@@ -47,7 +47,7 @@ def parse_renames(arguments: Collection[str]) -> dict[str, str]:
     Raises:
         S4miError: an argument has another form, or a class two new names.
     """
-    renames = {}
+    renames: dict[str, str] = {}
     for argument in arguments:
         old, equals, new = (part.strip() for part in argument.partition("="))
         if not (old and equals and new):
