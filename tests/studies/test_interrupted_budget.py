@@ -30,7 +30,7 @@ class EndingPool(WorkerPool):
     def has_capacity(self) -> bool:
         return len(self.submitted) < 2
 
-    def submit(self, planned: PlannedRun, job: Job) -> None:
+    def submit(self, planned: PlannedRun, job: Job) -> None:  # noqa: ARG002
         self.submitted.append(planned)
 
     def wait(self) -> list[tuple[PlannedRun, AttemptResult]]:

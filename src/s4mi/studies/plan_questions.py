@@ -108,9 +108,7 @@ def _labels(one: PlannedTask) -> Iterator[str]:
     problems = []
     if one.points < FEWEST_POINTS:
         each = " for each technique" if one.points < len(one.amounts) else ""
-        problems.append(
-            f"{plural(one.points, 'label fraction')}{each}, needs {FEWEST_POINTS}: {_enough_amounts(one)}"
-        )
+        problems.append(f"{plural(one.points, 'label fraction')}{each}, needs {FEWEST_POINTS}: {_enough_amounts(one)}")
     if seeds < FEWEST_SEEDS:
         wanted = seeds_setting(one.seeds, FEW_SEEDS)
         problems.append(f"{plural(seeds, 'seed')}, needs {FEWEST_SEEDS}: {wanted}")

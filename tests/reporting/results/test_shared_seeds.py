@@ -124,7 +124,9 @@ def test_a_page_on_two_ways_of_counting_names_each_and_shows_the_figures_of_each
     assert len({card.title for card in contents.cards}) == 2
     page = write_report(loaded, tmp_path / "page.html", title="both").read_text(encoding="utf-8")
     costs = re.findall(r"<title[^>]*>(Test macro F1 by training time[^<]*)</title>", page)
-    assert [html.unescape(cost).partition("classification")[2] for cost in costs] == [", labels counted the paper's way"]
+    assert [html.unescape(cost).partition("classification")[2] for cost in costs] == [
+        ", labels counted the paper's way"
+    ]
 
 
 cells = st.dictionaries(st.integers(0, 3), st.integers(0, 100).map(lambda n: n / 100), max_size=4)
