@@ -23,9 +23,9 @@ def planned(data: Path, **changes: Any) -> list[PlannedTask]:
     return planned_tasks(status(data, **changes), None)
 
 
-def status(data: Path, **changes: Any):
+def status(folder: Path, **changes: Any) -> StudyStatus:
     contents = {
-        "data": {"path": str(data), "image_size": 32}, "seeds": [0, 1, 2], "label_fractions": [10, 20, 50, 100],
+        "data": {"path": str(folder), "image_size": 32}, "seeds": [0, 1, 2], "label_fractions": [10, 20, 50, 100],
         "arms": [{"name": "a", "method": TRANSFER}, {"name": "b", "method": "classical"}], **changes,
     }  # fmt: skip
     return study_status(list(plan_study(make_study(contents, origin="study.yaml"), Path("/out"))), None)
@@ -165,7 +165,7 @@ def test_techniques_without_labels_are_compared_with_each_other_alone(lesions: P
     (one,) = planned(lesions, arms=arms)
     assert one.pairs == (3,), "a report has them in a column of their own, at 0 %"
     assert one.amounts == (LabelAmount(100),)
-    assert [amount for _, amount in one.cells] == [LabelAmount(100), NO_LABELS, NO_LABELS]
+    assert sorted(amount.value for _, amount in one.cells) == [NO_LABELS.value, NO_LABELS.value, 100]
     (one,) = planned(lesions, arms=arms[1:])
     assert one.amounts == ()
     assert "labels needed: cannot be estimated, no technique uses labels" in said(lesions, arms=arms[1:])
@@ -191,7 +191,7 @@ def test_a_learning_curve_has_the_amounts_of_one_technique(lesions: Path) -> Non
 def test_two_versions_of_a_data_set_are_not_compared(lesions: Path, tmp_path: Path) -> None:
     shutil.copytree(lesions, tmp_path / "data")
     manifest = load_version(tmp_path / "data")
-    assert write_version(manifest, manifest.spec, manifest.rows) == 2
+    assert write_version(manifest, manifest.spec, manifest.rows[:-1]) == 2
     runs = [
         run
         for version in (1, 2)
@@ -204,7 +204,7 @@ def test_two_versions_of_a_data_set_are_not_compared(lesions: Path, tmp_path: Pa
 
 def test_arms_that_share_a_technique_are_compared_as_a_report_compares_them(lesions: Path) -> None:
     arms = [
-        {"name": "slow", "method": TRANSFER, "optim": {"lr": 1e-5}},
+        {"name": "slow", "method": TRANSFER, "optim": {"lr": 2e-3}},
         {"name": "fast", "method": TRANSFER, "optim": {"lr": 1e-3}},
     ]
     (one,) = planned(lesions, arms=arms)
