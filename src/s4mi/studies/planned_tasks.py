@@ -20,6 +20,7 @@ from s4mi.data.versions import load_version
 from s4mi.errors import S4miError
 from s4mi.maths.power import Spread
 from s4mi.records import TaskKind
+from s4mi.reporting.results.arms import shared_by_arms
 from s4mi.reporting.results.comparison import Technique, compare
 from s4mi.reporting.results.label_efficiency import FULL, SUPERVISED
 from s4mi.reporting.results.runs import load_runs
@@ -164,10 +165,9 @@ def _task(
 def _techniques(runs: Sequence[PlannedRun], starts: Mapping[str, RunConfig]) -> Iterator[Technique]:
     """The technique of each run as a report will name it; see `reporting.results.arms`."""
     own = [_technique(run, starts) for run in runs]
-    arms: dict[tuple[Technique, LabelAmount, int], set[str]] = {}
-    for run, technique in zip(runs, own, strict=True):
-        arms.setdefault((technique, amount_of(run.config), run.config.seed), set()).add(run.arm)
-    shared = {technique for (technique, _, _), names in arms.items() if len(names) > 1}
+    shared = shared_by_arms(
+        (technique, (amount_of(run.config), run.config.seed), run.arm) for run, technique in zip(runs, own, strict=True)
+    )
     for run, technique in zip(runs, own, strict=True):
         yield replace(technique, method=f"{technique.method}{ARM}{run.arm}") if technique in shared else technique
 

@@ -6,9 +6,9 @@ network, which are the same in all of these arms; without the name of the arm on
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, TypeVar
 
 from s4mi.records import RunRecord
 from s4mi.reporting.results.comparison import cell_and_seed, technique_of
@@ -16,6 +16,7 @@ from s4mi.reporting.results.technique_names import ARM
 
 RUNS: Final = "runs"
 """Folder of a study's runs."""
+Key = TypeVar("Key", bound=Hashable)
 _FOLDER = re.compile(r"(.+)-(?:[\d.]+(?:pct|images?|patients?)|saved)(?:-v\d+)?-seed\d+")
 
 
@@ -26,16 +27,27 @@ def arm_of(directory: str) -> str:
     return found[1] if found and path.parent.name == RUNS else ""
 
 
+def shared_by_arms(runs: Iterable[tuple[Key, Hashable, str]]) -> set[Key]:
+    """Techniques of which several arms have a run in the same cell with the same seed.
+
+    Args:
+        runs: of each its technique, its cell and seed, and the name of its arm; empty if it is of none.
+    """
+    arms: dict[tuple[Key, Hashable], set[str]] = defaultdict(set)
+    for technique, cell, arm in runs:
+        if arm:
+            arms[technique, cell].add(arm)
+    return {technique for (technique, _), names in arms.items() if len(names) > 1}
+
+
 def with_arms(records: Mapping[str, RunRecord]) -> dict[str, RunRecord]:
     """Records by the folders of their runs, techniques followed by `: ARM` where arms would stand for each other.
 
     That is where a technique has runs of several arms with the same labels and seed.
     """
-    arms: dict[tuple[object, ...], set[str]] = defaultdict(set)
-    for directory, record in records.items():
-        if arm := arm_of(directory):
-            arms[cell_and_seed(record)].add(arm)
-    shared = {_technique(record) for record in records.values() if len(arms[cell_and_seed(record)]) > 1}
+    shared = shared_by_arms(
+        (_technique(record), cell_and_seed(record), arm_of(directory)) for directory, record in records.items()
+    )
     return {
         directory: _named(record, arm) if (arm := arm_of(directory)) and _technique(record) in shared else record
         for directory, record in records.items()
