@@ -9,6 +9,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -60,7 +61,7 @@ class PlannedTask:
     spread: Spread = ASSUMED
     measured: int = 0
 
-    @property
+    @cached_property
     def cells(self) -> dict[tuple[Technique, LabelAmount], set[int]]:
         """Seeds by technique and amount of labels."""
         cells: dict[tuple[Technique, LabelAmount], set[int]] = {}
@@ -68,7 +69,7 @@ class PlannedTask:
             cells.setdefault((technique, amount_of(run.planned.config)), set()).add(run.planned.config.seed)
         return cells
 
-    @property
+    @cached_property
     def amounts(self) -> tuple[LabelAmount, ...]:
         """Amounts of labels, without none, fewest labels first; 100 % comes last."""
         amounts = {amount for _, amount in self.cells if amount != NO_LABELS}
@@ -80,11 +81,11 @@ class PlannedTask:
         counts = Counter(technique for technique, amount in self.cells if amount != NO_LABELS)
         return max(counts.values(), default=0)
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         return tuple(sorted({seed for seeds in self.cells.values() for seed in seeds}))
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[int, ...]:
         """Number of common seeds of each pair that the report will test: without labels, and with fewest and most."""
         counts = []
